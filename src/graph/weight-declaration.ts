@@ -52,8 +52,13 @@ const FINENESS: readonly Storage[] = ["q4", "q8", "f16", "f32"];
 export function storageOf(weight: WeightDeclaration, quantization: Quantization): Storage {
   const asked: Storage =
     weight.use === "plain" && quantization !== "f32" ? "f16" : quantization;
-  const least = weight.keepAtLeast ?? "q4";
+  const least = weight.keepAtLeast ?? (hasWholeBlocks(weight) ? "q4" : "f16");
   return FINENESS.indexOf(asked) >= FINENESS.indexOf(least) ? asked : least;
+}
+
+// GatherBlockQuantized has no padding of the last block; MatMulNBits has.
+function hasWholeBlocks({ use, shape }: WeightDeclaration): boolean {
+  return use !== "embedding" || (shape[1] ?? 0) % QUANTIZATION_BLOCK === 0;
 }
 
 /**

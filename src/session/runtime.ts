@@ -1,0 +1,170 @@
+// The contract between what computes and everything above it: tensors, sessions and the few kernels that
+// the loops need. Two implementations: webgpu-runtime.ts (the product) and wasm-runtime.ts (small models
+// where there is no WebGPU; the same graphs on onnxruntime's CPU provider, kernels in TypeScript).
+import type { DType, FloatType } from "../base/dtype.ts";
+import type { Shape } from "../base/shape.ts";
+import type { Graph } from "../graph/graph.ts";
+
+/** Where a runtime computes. */
+export type BackendKind = "webgpu" | "wasm";
+
+/** Numbers in memory, as they are read back: f16 comes back widened to Float32Array. */
+export type TensorData = Float32Array | Int32Array | Uint32Array | Uint8Array;
+
+/** Memory with a dtype and a shape. GPU memory never leaves its worker. */
+export interface Tensor {
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly byteLength: number;
+  /** Frees the memory at once. Calling it twice is harmless. */
+  dispose(): void;
+}
+
+/** A compiled graph. Feeds and fetches are by port name. */
+export interface Session {
+  readonly name: string;
+  /** True when the run is a replayed command list: feeds and fetches of the first run stay bound. */
+  readonly isCaptured: boolean;
+  /**
+   * Runs the graph once. Returns before the GPU is done; outputs stay on the GPU.
+   *
+   * @param feeds - every non-weight input. A captured session keeps those of its first run: change their
+   * contents, never the tensors.
+   * @param fetches - tensors that receive outputs; outputs not named are allocated and owned by the caller.
+   */
+  run(
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches?: Readonly<Record<string, Tensor>>,
+  ): Promise<Record<string, Tensor>>;
+  dispose(): Promise<void>;
+}
+
+/** Counts since the runtime began. Tests and the benchmark assert and print differences of these. */
+export interface Counters {
+  /** mapAsync calls: GPU memory read back to JavaScript. */
+  readonly readbacks: number;
+  /** writeBuffer and mapped-at-creation uploads. */
+  readonly uploads: number;
+  /** queue.submit calls. */
+  readonly submits: number;
+  /** Waits until everything submitted so far is done (the queue runs dry). */
+  readonly drains: number;
+  /** Paced waits for a step before the newest one (the queue never runs dry). */
+  readonly fences: number;
+}
+
+/** Where the weights of a graph come from: stored part name -> tensor, in the runtime's float type. */
+export type WeightTensors = ReadonlyMap<string, Tensor>;
+
+/** Bytes that a runtime holds, for `model.info`. */
+export interface MemoryUse {
+  readonly tensorBytes: number;
+  readonly peakTensorBytes: number;
+}
+
+/** A device and its onnxruntime. One per worker. */
+export interface Runtime {
+  readonly backend: BackendKind;
+  /** Type that graphs compute in. */
+  readonly float: FloatType;
+  /** Human readable device: adapter vendor, architecture, description; "wasm" without one. */
+  readonly device: string;
+  readonly counters: Counters;
+  readonly memory: MemoryUse;
+  /** Largest bytes of one tensor on this device. */
+  readonly maxTensorBytes: number;
+
+  /** Compiles a graph over weights that stay the caller's. `capture` wants static shapes and one set of feeds. */
+  createSession(
+    graph: Graph,
+    weights: WeightTensors,
+    options?: { readonly capture?: boolean },
+  ): Promise<Session>;
+  /** Memory, zeroed or filled with `data` (raw bytes of the dtype). */
+  createTensor(dtype: DType, shape: Shape, data?: ArrayBufferView): Tensor;
+  /** Memory that may be bound as an output of a captured session (onnxruntime must own its handle). */
+  createStableTensor(dtype: DType, shape: Shape): Promise<Tensor>;
+  /** Overwrites bytes from `offsetBytes` on; an upload. */
+  write(tensor: Tensor, data: ArrayBufferView, offsetBytes?: number): void;
+  /** Copies bytes between tensors on the device, in queue order. All numbers are bytes, multiples of 4. */
+  copy(
+    source: Tensor,
+    target: Tensor,
+    range?: { sourceOffset?: number; targetOffset?: number; bytes?: number },
+  ): void;
+  /** Reads a tensor back; waits for the GPU. */
+  read(tensor: Tensor): Promise<TensorData>;
+  /**
+   * A mark in the queue that settles when everything submitted before it is done. Awaiting the mark of an
+   * earlier step paces a loop without letting the queue run dry.
+   */
+  fence(): Promise<void>;
+  readonly kernels: Kernels;
+  /** Settles (never rejects) when the device is lost; the runtime is useless afterwards. */
+  readonly lost: Promise<string>;
+  dispose(): Promise<void>;
+}
+
+/** A kernel with its tensors bound: one call records and submits one dispatch, uploading nothing. */
+export type Dispatch = () => void;
+
+/** The small programs between two runs of a graph. All tensors are f32 unless said. */
+export interface Kernels {
+  /**
+   * One guided Euler step and the move to the next timestep.
+   *
+   * v = u + guidance * (c - u) (v = c when `velocity` has one row), x <- x + (times[i+1] - times[i]) * v,
+   * then i <- i + 1 and `time` <- times[i].
+   */
+  guidedEuler(binding: {
+    /** x, read and written: [channels, height, width] elements, any shape. */
+    readonly latents: Tensor;
+    /** Rows cond, uncond (or cond alone), each as long as latents. */
+    readonly velocity: Tensor;
+    readonly guidance: number;
+    /** All times of the schedule, steps + 1 values. */
+    readonly times: Tensor;
+    /** u32 [1]: i. */
+    readonly index: Tensor;
+    /** f32 [1]: what the velocity graph reads as its time. */
+    readonly time: Tensor;
+  }): Dispatch;
+
+  /**
+   * Picks the next token from logits and moves the sequence on by one.
+   *
+   * Writes the id to `token` and to `ids[count]`, then adds 1 to `count` and to every tensor in `advance`.
+   * temperature 0 is argmax (lowest id wins ties). Else: logits / temperature, keep the topK largest, keep the
+   * smallest set whose probability reaches topP, draw with a counter-based generator of (seed, count).
+   */
+  pickToken(binding: {
+    /** f32 [vocabulary] or [1, 1, vocabulary] */
+    readonly logits: Tensor;
+    /** Ids from here on are padding rows of the head and never picked. */
+    readonly vocabularySize: number;
+    /** i32 [1, 1]: input of the next decode run. */
+    readonly token: Tensor;
+    /** i32 [capacity]: every picked id. */
+    readonly ids: Tensor;
+    /** i32 [1] */
+    readonly count: Tensor;
+    /** i32 [1] each: lengths and positions that grow with the sequence. */
+    readonly advance: readonly Tensor[];
+    readonly temperature: number;
+    /** 0 = all. */
+    readonly topK: number;
+    /** 1 = all. */
+    readonly topP: number;
+    readonly seed: number;
+  }): Dispatch;
+
+  /** Image tensor [3, height, width] in [-1, 1] -> u32 [height, width] of packed RGBA bytes (r lowest). */
+  packPixels(binding: {
+    readonly image: Tensor;
+    readonly packed: Tensor;
+    readonly width: number;
+    readonly height: number;
+    /** "truncate": floor((x + 1) / 2 * 255); "round": floor((x + 1) / 2 * 255 + 0.5). */
+    readonly rounding: "truncate" | "round";
+  }): Dispatch;
+}
