@@ -1,0 +1,106 @@
+// Reads values out of a parsed JSON config from outside: every value is checked against a range, every
+// message names the file and the key. Only own properties count, so "__proto__" is just a strange key.
+import { fail } from "../base/errors.ts";
+
+interface IntegerRule {
+  readonly min?: number;
+  readonly max: number;
+  readonly fallback?: number;
+}
+
+interface NumberRule {
+  readonly min: number;
+  readonly max: number;
+  readonly fallback?: number;
+}
+
+/** A JSON object with typed, bounded access to its values. */
+export class ConfigReader {
+  readonly #json: Readonly<Record<string, unknown>>;
+  readonly #place: string;
+
+  /** @throws ModelError checkpoint-invalid when `json` is not an object */
+  constructor(json: unknown, place: string) {
+    if (typeof json !== "object" || json === null || Array.isArray(json)) {
+      const state = json === undefined ? "is missing" : "is not a JSON object";
+      throw fail("checkpoint-invalid", `${place} ${state}.`, { place });
+    }
+    this.#json = json as Readonly<Record<string, unknown>>;
+    this.#place = place;
+  }
+
+  /** True when the key is present and not null. */
+  has(key: string): boolean {
+    return this.#value(key) !== undefined;
+  }
+
+  /** An object inside; an empty one when absent. */
+  section(key: string): ConfigReader {
+    return new ConfigReader(this.#value(key) ?? {}, `${this.#place} ${key}`);
+  }
+
+  /** A whole number from min (1) to max. */
+  integer(key: string, { min = 1, max, fallback }: IntegerRule): number {
+    const value = this.#value(key) ?? fallback;
+    if (!Number.isInteger(value) || Number(value) < min || Number(value) > max) {
+      throw this.#wrong(key, `an integer from ${min} to ${max}`);
+    }
+    return Number(value);
+  }
+
+  /** A finite number from min to max. */
+  number(key: string, { min, max, fallback }: NumberRule): number {
+    const value = this.#value(key) ?? fallback;
+    if (typeof value !== "number" || !(value >= min && value <= max)) {
+      throw this.#wrong(key, `a number from ${min} to ${max}`);
+    }
+    return value;
+  }
+
+  /** A short list of whole numbers from 1 to max. */
+  integers(key: string, { max, fallback }: { max: number; fallback?: readonly number[] }): number[] {
+    const value = this.#value(key) ?? fallback;
+    const isFine = (item: unknown): boolean =>
+      Number.isInteger(item) && Number(item) >= 1 && Number(item) <= max;
+    if (!Array.isArray(value) || value.length === 0 || value.length > 16 || !value.every(isFine)) {
+      throw this.#wrong(key, `a list of integers from 1 to ${max}`);
+    }
+    return value.map(Number);
+  }
+
+  /** A list of finite numbers as long as the fallback. */
+  numbers(key: string, fallback: readonly number[]): number[] {
+    const value = this.#value(key) ?? fallback;
+    const isFine = (item: unknown): boolean => typeof item === "number" && Number.isFinite(item);
+    if (!Array.isArray(value) || value.length !== fallback.length || !value.every(isFine)) {
+      throw this.#wrong(key, `a list of ${fallback.length} numbers`);
+    }
+    return value.map(Number);
+  }
+
+  /** A string of at most 1000 characters. */
+  text(key: string, fallback: string): string {
+    const value = this.#value(key) ?? fallback;
+    if (typeof value !== "string" || value.length > 1000) throw this.#wrong(key, "a short string");
+    return value;
+  }
+
+  /** true or false. */
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.#value(key) ?? fallback;
+    if (typeof value !== "boolean") throw this.#wrong(key, "true or false");
+    return value;
+  }
+
+  #value(key: string): unknown {
+    return Object.hasOwn(this.#json, key) ? (this.#json[key] ?? undefined) : undefined;
+  }
+
+  #wrong(key: string, rule: string): Error {
+    const seen = JSON.stringify(this.#value(key))?.slice(0, 80) ?? "nothing";
+    return fail("checkpoint-invalid", `${this.#place}: ${key} must be ${rule}, got ${seen}.`, {
+      place: this.#place,
+      key,
+    });
+  }
+}

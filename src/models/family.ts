@@ -1,0 +1,146 @@
+// The contract between model families and everything above them. A family turns a published checkpoint
+// into stages; tasks see the stages and nothing else. Three ways to a picture are foreseen (design: the
+// core is the velocity field; the core emits image codes; the core emits embeddings for a decoder).
+import type { FloatType, Quantization } from "../base/dtype.ts";
+import type { Pixels } from "../base/pixels.ts";
+import type { Capabilities, Message } from "../base/requests.ts";
+import type { StageInfo } from "../base/info.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { WeightDeclaration } from "../graph/weight-declaration.ts";
+import type { Runtime, WeightTensors } from "../session/runtime.ts";
+import type { TokenCore } from "../tokens/generate-tokens.ts";
+import type { VelocityField } from "../flow/integrate.ts";
+import type { TextStream } from "../tokens/tokenizer.ts";
+
+/** Parsed JSON files of a checkpoint by path; a companion's files are under `<companion>/`. */
+export type CheckpointFiles = Readonly<Record<string, unknown>>;
+
+/** A side file that a family reads. Optional files have defaults in the reference's code. */
+export interface SideFile {
+  readonly name: string;
+  readonly isRequired: boolean;
+}
+
+/** Weights that are on the device, and the way to bring more of them there. */
+export interface WeightBank {
+  /** Every loaded stored part by name. */
+  readonly tensors: WeightTensors;
+  /** Reads what these graphs bind and is not loaded yet from the store, checks it, and uploads it. */
+  load(graphs: readonly Graph[], signal?: AbortSignal): Promise<void>;
+  /** Bytes of the parts that these graphs bind. */
+  bytes(graphs: readonly Graph[]): number;
+  dispose(): void;
+}
+
+/** Everything a family needs to build its stages. */
+export interface StageContext<Config> {
+  readonly config: Config;
+  readonly files: CheckpointFiles;
+  readonly quantization: Quantization;
+  readonly runtime: Runtime;
+  readonly weights: WeightBank;
+  readonly signal?: AbortSignal;
+  /** Called when a stage is being compiled, with its name. */
+  readonly onStage?: (stage: string) => void;
+}
+
+/** One model family: how its checkpoints are recognised, read, stored and run. */
+export interface Family<Config = unknown> {
+  readonly id: string;
+  readonly capabilities: Capabilities;
+  /** Files beside the weights. */
+  readonly sideFiles: readonly SideFile[];
+  /** Repositories that a family needs beside its own: the default is what its authors use. */
+  readonly companions: Readonly<
+    Record<string, { readonly repository: string; readonly sideFiles: readonly SideFile[] }>
+  >;
+  /** True when this config.json is one of the family's. */
+  matches(configJson: unknown): boolean;
+  /** Reads and checks the configuration. @throws ModelError unsupported-model | checkpoint-invalid */
+  parse(files: CheckpointFiles): Config;
+  /** Every weight that any of the family's graphs binds. */
+  declareWeights(config: Config, quantization: Quantization): WeightDeclaration[];
+  /** Uploads weights and compiles graphs. */
+  createStages(context: StageContext<Config>): Promise<Stages>;
+}
+
+/** What a task may ask of a loaded model. */
+export interface Stages {
+  readonly runtime: Runtime;
+  readonly write?: WriteStage;
+  readonly draw?: DrawByFlow;
+  info(): StagesInfo;
+  dispose(): Promise<void>;
+}
+
+/** What stages tell about themselves. */
+export interface StagesInfo {
+  readonly stages: readonly StageInfo[];
+  /** Loop name -> does it replay a captured command list. */
+  readonly captured: Readonly<Record<string, boolean>>;
+  readonly notes: readonly string[];
+}
+
+/** A prompt on the device: its key/value cache is filled and its last logits are in `core.logits`. */
+export interface WrittenPrompt {
+  readonly promptTokens: number;
+  /** Tokens that the answer may have before the model's context is full; at least 1. */
+  readonly room: number;
+  readonly core: TokenCore;
+}
+
+/** The core as a language model that may look at pictures. */
+export interface WriteStage {
+  /** Ids that end an answer. */
+  readonly stopIds: ReadonlySet<number>;
+  /**
+   * Fills the cache with a conversation.
+   *
+   * @param maxTokens - tokens that the answer may add at most
+   * @throws TypeError when the conversation does not end with a user's message
+   * @throws RangeError when the prompt alone fills the model's context
+   */
+  prefill(
+    messages: readonly Message[],
+    maxTokens: number,
+    signal?: AbortSignal,
+  ): Promise<WrittenPrompt>;
+  /** A decoder of ids into text deltas that never splits a character. */
+  createTextStream(): TextStream;
+}
+
+/** Numbers of a drawing that a family's reference uses when nothing else is asked for. */
+export interface DrawDefaults {
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+  readonly guidance: number;
+}
+
+/** What a flow is conditioned on. */
+export interface FlowConditions {
+  readonly prompt: string;
+  readonly negativePrompt?: string;
+  /** 1 = no unconditional pass. */
+  readonly guidance: number;
+}
+
+/** Drawing by a flow over latents: the family gives the field and the way from latents to pixels. */
+export interface DrawByFlow {
+  readonly kind: "flow";
+  readonly defaults: DrawDefaults;
+  /** [channels, height, width] of one picture's latents. @throws RangeError for a size the model has no grid for */
+  latentShape(width: number, height: number): readonly [number, number, number];
+  /** Times of all steps, from noise to data, steps + 1 values. */
+  times(steps: number): Float32Array<ArrayBuffer>;
+  /** Prefills the conditions and returns the field they steer. The field stays valid until the next call. */
+  condition(conditions: FlowConditions, signal?: AbortSignal): Promise<VelocityField>;
+  /** Latents [channels, height, width] on the device -> picture. Reads back once. */
+  decode(field: VelocityField): Promise<Pixels>;
+}
+
+/** Options of a graph that every family's builders take. */
+export interface GraphOptions {
+  readonly float: FloatType;
+  readonly quantization: Quantization;
+}

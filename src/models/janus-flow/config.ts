@@ -1,0 +1,176 @@
+// JanusFlow's config.json, processor_config.json and its VAE's config.json -> one checked configuration.
+import { fail } from "../../base/errors.ts";
+import type { PreprocessOptions } from "../../pixels/preprocess.ts";
+import type { LlamaConfig } from "../../graph/blocks/llama.ts";
+import type { SiglipConfig } from "../../graph/blocks/siglip.ts";
+import type { VaeConfig } from "../../graph/blocks/vae.ts";
+import { readLlamaConfig } from "../llama-config.ts";
+import { ConfigReader } from "../config-reader.ts";
+import type { CheckpointFiles } from "../family.ts";
+
+/** Sizes of the convolutional encoder and decoder around the core. */
+export interface UvitSizes {
+  readonly latentChannels: number;
+  readonly patchSize: number;
+  readonly channels: number;
+  readonly blocks: number;
+  readonly normEps: number;
+}
+
+/** Strings of the processor that mark pictures in a prompt. */
+export interface ImageTags {
+  readonly image: string;
+  readonly generation: string;
+  readonly start: string;
+  readonly end: string;
+}
+
+/** Everything that JanusFlow's graphs and prompts depend on. */
+export interface JanusFlowConfig {
+  readonly language: LlamaConfig;
+  readonly vision: SiglipConfig;
+  readonly preprocess: PreprocessOptions;
+  readonly encoder: UvitSizes;
+  readonly decoder: UvitSizes;
+  readonly vae: VaeConfig;
+  /** Divides the latents before they are decoded. */
+  readonly vaeScalingFactor: number;
+  /** [channels, height, width] of one picture's latents. */
+  readonly latentShape: readonly [number, number, number];
+  /** Pixels. */
+  readonly imageSize: number;
+  readonly tags: ImageTags;
+}
+
+// timm's SigLIP towers by name. Explicit keys in vision_und_enc_config.params win over this table (ours:
+// the authors' code knows the table alone).
+// https://github.com/deepseek-ai/Janus/blob/1daa72f/janus/janusflow/models/siglip_vit.py#L606-L647
+const SIGLIP_TOWERS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  siglip_so400m_patch14_384: { patch_size: 14, width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362 },
+  siglip_so400m_patch14_224: { patch_size: 14, width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362 },
+  siglip_large_patch16_384: { patch_size: 16, width: 1024, layers: 24, heads: 16, mlp_ratio: 4 },
+  siglip_large_patch16_256: { patch_size: 16, width: 1024, layers: 24, heads: 16, mlp_ratio: 4 },
+};
+
+/** True for a config.json of JanusFlow: the multi_modality architecture with a ShallowUViT encoder. */
+export function isJanusFlowConfig(configJson: unknown): boolean {
+  const config = new ConfigReader(configJson, "config.json");
+  return (
+    config.text("model_type", "") === "multi_modality" &&
+    config.section("vision_gen_enc_config").text("cls", "").endsWith("ShallowUViTEncoder")
+  );
+}
+
+/**
+ * The configuration of a JanusFlow checkpoint.
+ *
+ * @throws ModelError checkpoint-invalid when a file is missing or a value is absurd
+ * @throws ModelError unsupported-model when the architecture asks for what JanusFlow's code does not do
+ */
+export function parseJanusFlowConfig(files: CheckpointFiles): JanusFlowConfig {
+  const config = new ConfigReader(files["config.json"], "config.json");
+  const vision = readVision(config.section("vision_und_enc_config").section("params"));
+  const encoder = readUvit(config.section("vision_gen_enc_config").section("params"), "input_channels");
+  const decoder = readUvit(config.section("vision_gen_dec_config").section("params"), "out_channels");
+  const vae = new ConfigReader(files["vae/config.json"], "vae/config.json");
+  const vaeConfig = readVae(vae);
+  // The picture is as large as the pictures that the core sees: 384 for the published checkpoint, whose
+  // code writes the latents' 48 x 48 as a constant.
+  const imageSize = vision.imageSize;
+  const latentSize = imageSize / 2 ** (vaeConfig.blockOutChannels.length - 1);
+  if (!Number.isInteger(latentSize / encoder.patchSize)) {
+    throw fail(
+      "checkpoint-invalid",
+      `A ${imageSize} px picture has no whole number of ${encoder.patchSize} x ${encoder.patchSize} latent patches.`,
+    );
+  }
+  return {
+    language: readLlamaConfig(config.section("language_config"), "language_model."),
+    vision,
+    preprocess: readPreprocess(files["preprocessor_config.json"], vision.imageSize),
+    encoder,
+    decoder,
+    vae: vaeConfig,
+    vaeScalingFactor: vae.number("scaling_factor", { min: 1e-6, max: 1e6, fallback: 0.18215 }),
+    latentShape: [encoder.latentChannels, latentSize, latentSize],
+    imageSize,
+    tags: readTags(files["processor_config.json"]),
+  };
+}
+
+function readVision(params: ConfigReader): SiglipConfig {
+  const modelName = params.text("model_name", "siglip_large_patch16_384");
+  const tower = SIGLIP_TOWERS[modelName] ?? {};
+  const size = (key: string, max: number): number => {
+    const fallback = tower[key];
+    return params.integer(key, fallback === undefined ? { max } : { max, fallback });
+  };
+  const layers = size("layers", 200);
+  const selected = params.integer("select_layer", { min: -200, max: 200, fallback: -2 });
+  return {
+    prefix: "vision_und_enc_model.vision_tower.",
+    imageSize: params.integer("image_size", { max: 4096, fallback: 336 }),
+    patchSize: size("patch_size", 256),
+    width: size("width", 16384),
+    // create_siglip_vit: a negative select_layer counts from the end.
+    layers: Math.min(layers, selected <= 0 ? layers + selected + 1 : selected),
+    heads: size("heads", 256),
+    mlpRatio: params.number("mlp_ratio", { min: 0.1, max: 32, fallback: tower["mlp_ratio"] ?? 4 }),
+  };
+}
+
+function readUvit(params: ConfigReader, channelsKey: string): UvitSizes {
+  const channels = params.integers("block_out_channels", { max: 65536, fallback: [768] });
+  const isEncoder = channelsKey === "input_channels";
+  const patchSize = isEncoder ? params.integer("stride", { max: 16, fallback: 4 }) : 2;
+  const kernel = isEncoder ? params.integer("kernel_size", { max: 16, fallback: 7 }) : patchSize;
+  const upsamples = isEncoder ? 1 : params.integer("upsamples", { max: 8, fallback: 2 });
+  if (channels.length !== 1 || kernel !== patchSize || upsamples !== 1) {
+    throw fail(
+      "unsupported-model",
+      `This ShallowUViT has ${channels.length} levels, kernel ${kernel}, stride ${patchSize} and ${upsamples} upsamplings; ` +
+        "one level, kernel = stride and one upsampling are supported (JanusFlow-1.3B's).",
+    );
+  }
+  return {
+    latentChannels: params.integer(channelsKey, { max: 1024, fallback: 3 }),
+    patchSize,
+    channels: channels[0] ?? 768,
+    blocks: params.integer("layers_in_middle", { max: 64, fallback: 2 }),
+    normEps: params.number("norm_eps", { min: 0, max: 1, fallback: 1e-6 }),
+  };
+}
+
+function readVae(vae: ConfigReader): VaeConfig {
+  return {
+    blockOutChannels: vae.integers("block_out_channels", { max: 8192 }),
+    layersPerBlock: vae.integer("layers_per_block", { max: 16, fallback: 1 }),
+    normNumGroups: vae.integer("norm_num_groups", { max: 1024, fallback: 32 }),
+    latentChannels: vae.integer("latent_channels", { max: 1024, fallback: 4 }),
+    useQuantConv: vae.flag("use_quant_conv", true),
+    usePostQuantConv: vae.flag("use_post_quant_conv", true),
+    midAttention: vae.flag("mid_block_add_attention", true),
+  };
+}
+
+function readPreprocess(json: unknown, imageSize: number): PreprocessOptions {
+  const reader = new ConfigReader(json ?? {}, "preprocessor_config.json");
+  return {
+    imageSize: reader.integer("image_size", { max: 4096, fallback: imageSize }),
+    minSize: reader.integer("min_size", { max: 4096, fallback: 14 }),
+    rescaleFactor: reader.number("rescale_factor", { min: 1e-9, max: 1e3, fallback: 1 / 255 }),
+    doNormalize: reader.flag("do_normalize", true),
+    mean: reader.numbers("image_mean", [0.5, 0.5, 0.5]),
+    std: reader.numbers("image_std", [0.5, 0.5, 0.5]),
+  };
+}
+
+function readTags(json: unknown): ImageTags {
+  const reader = new ConfigReader(json ?? {}, "processor_config.json");
+  return {
+    image: reader.text("image_tag", "<image_placeholder>"),
+    generation: reader.text("image_gen_tag", "<｜begin▁of▁generation｜>"),
+    start: reader.text("image_start_tag", "<begin_of_image>"),
+    end: reader.text("image_end_tag", "<end_of_image>"),
+  };
+}

@@ -1,0 +1,232 @@
+// JanusFlow draws: the prompt's keys and values are computed once, then the core is the velocity field of
+// a rectified flow over VAE latents. Exact caching: attention is causal, so prompt keys and values depend
+// neither on the latents nor on the time.
+// Differs from the reference: it means to cache too, but fills its cache from the empty list it has just
+// made, so every step recomputes the prompt. https://github.com/deepseek-ai/Janus/issues/218
+import { present } from "../../base/assert.ts";
+import type { Pixels } from "../../base/pixels.ts";
+import {
+  causalFlowBias,
+  flowPositions,
+  paddedIds,
+  promptBias,
+  type ConditionRow,
+} from "../../flow/conditions.ts";
+import type { VelocityField } from "../../flow/integrate.ts";
+import { uniformTimes } from "../../flow/schedule.ts";
+import { createLoopSession, type LoopSession } from "../../session/loop-session.ts";
+import type { Session, Tensor } from "../../session/runtime.ts";
+import type { DrawByFlow, DrawDefaults, FlowConditions, StageContext } from "../family.ts";
+import type { JanusFlowConfig } from "./config.ts";
+import { promptGraph } from "./core.ts";
+import { decoderGraph } from "./latents.ts";
+import { drawingPrompt, type JanusTokens } from "./prompt.ts";
+import { flowLength, velocityGraph } from "./velocity.ts";
+import { ropeTensors } from "./writer.ts";
+
+// Prompts are padded to a multiple of this, so that most of them find a compiled and captured field.
+const PREFIX_STEP = 32;
+
+/** A velocity field of fixed shapes and the pass that prepares its prompt. */
+interface CompiledField extends VelocityField {
+  readonly rows: number;
+  readonly prefix: number;
+  readonly loop: LoopSession;
+  readonly prompt: Session;
+  readonly feeds: Readonly<Record<string, Tensor>>;
+}
+
+/** The drawing half of a JanusFlow model. */
+export class JanusFlowDrawer implements DrawByFlow {
+  readonly kind = "flow";
+  readonly defaults: DrawDefaults;
+  readonly #context: StageContext<JanusFlowConfig>;
+  readonly #tokens: JanusTokens;
+  readonly #decoder: Session;
+  #field: CompiledField | undefined;
+
+  private constructor(
+    context: StageContext<JanusFlowConfig>,
+    tokens: JanusTokens,
+    decoder: Session,
+  ) {
+    this.#context = context;
+    this.#tokens = tokens;
+    this.#decoder = decoder;
+    const size = context.config.imageSize;
+    // The README's call: 30 steps, weight 2. https://github.com/deepseek-ai/Janus/blob/1daa72f/README.md#L620
+    this.defaults = { width: size, height: size, steps: 30, guidance: 2 };
+  }
+
+  /** Compiles the decoder and the field for short prompts with guidance; weights must be loaded. */
+  static async create(
+    context: StageContext<JanusFlowConfig>,
+    tokens: JanusTokens,
+  ): Promise<JanusFlowDrawer> {
+    const { config, runtime, weights, quantization } = context;
+    const graph = decoderGraph(config, { quantization });
+    const decoder = await runtime.createSession(graph, weights.tensors);
+    const drawer = new JanusFlowDrawer(context, tokens, decoder);
+    await drawer.#fieldFor(2, PREFIX_STEP);
+    return drawer;
+  }
+
+  /** Does the flow loop replay a captured command list; else why not. */
+  get capture(): Pick<LoopSession, "isCaptured" | "note"> {
+    return present(this.#field, "field").loop;
+  }
+
+  times(steps: number): Float32Array<ArrayBuffer> {
+    return uniformTimes(steps);
+  }
+
+  latentShape(width: number, height: number): readonly [number, number, number] {
+    const { imageSize, latentShape } = this.#context.config;
+    if (width !== imageSize || height !== imageSize) {
+      throw new RangeError(
+        `This model draws ${imageSize} x ${imageSize} pixels only, got ${width} x ${height}.`,
+      );
+    }
+    return latentShape;
+  }
+
+  async condition(conditions: FlowConditions, signal?: AbortSignal): Promise<VelocityField> {
+    const rows = this.#conditionRows(conditions);
+    const longest = Math.max(...rows.map(({ ids }) => ids.length));
+    const { maxPositions } = this.#context.config.language;
+    if (longest + flowLength(this.#context.config) > maxPositions) {
+      throw new RangeError(
+        `The prompt takes ${longest} tokens; with the picture's ${flowLength(this.#context.config)} slots ` +
+          `the model's context of ${maxPositions} is too short. Shorten the prompt.`,
+      );
+    }
+    const prefix = Math.ceil(longest / PREFIX_STEP) * PREFIX_STEP;
+    const field = await this.#fieldFor(rows.length, prefix);
+    signal?.throwIfAborted();
+    await this.#prefill(field, rows);
+    return field;
+  }
+
+  async decode({ latents }: VelocityField): Promise<Pixels> {
+    const { runtime, config } = this.#context;
+    const size = config.imageSize;
+    const { image: decoded } = await this.#decoder.run({ latents });
+    const image = present(decoded, "image");
+    const packed = runtime.createTensor("u32", [size, size]);
+    // The demo truncates, the README's torchvision call rounds; the README's is kept.
+    runtime.kernels.packPixels({ image, packed, width: size, height: size, rounding: "round" })();
+    const words = await runtime.read(packed);
+    image.dispose();
+    packed.dispose();
+    const data = new Uint8ClampedArray(words.length * 4);
+    data.set(new Uint8ClampedArray(words.buffer, words.byteOffset, data.length));
+    return { width: size, height: size, data };
+  }
+
+  async dispose(): Promise<void> {
+    await this.#decoder.dispose();
+    await this.#releaseField();
+  }
+
+  /** Conditional row, then the unconditional one where guidance asks for it. */
+  #conditionRows({ prompt, negativePrompt, guidance }: FlowConditions): ConditionRow[] {
+    const ids = drawingPrompt(prompt, this.#tokens);
+    const conditional = { ids, start: ids.length };
+    if (guidance === 1) return [conditional];
+    if (negativePrompt === undefined) {
+      // The reference pads and hides everything but BOS, positions unchanged: the same as BOS alone with
+      // the flow starting where the conditional row's does.
+      return [conditional, { ids: [this.#tokens.bos], start: ids.length }];
+    }
+    const negative = drawingPrompt(negativePrompt, this.#tokens);
+    return [conditional, { ids: negative, start: negative.length }];
+  }
+
+  async #prefill(field: CompiledField, rows: readonly ConditionRow[]): Promise<void> {
+    const { runtime, config } = this.#context;
+    const { prefix, feeds } = field;
+    const length = flowLength(config);
+    const starts = rows.map(({ start }) => start);
+    runtime.write(present(feeds["bias"], "bias"), causalFlowBias(rows, prefix, length));
+    runtime.write(present(feeds["positions"], "positions"), flowPositions(starts, length));
+
+    const shape = [rows.length, prefix];
+    const inputs = {
+      ids: runtime.createTensor("i32", shape, paddedIds(rows, prefix)),
+      bias: runtime.createTensor("f32", [rows.length, 1, prefix, prefix], promptBias(rows, prefix)),
+      positions: runtime.createTensor("i64", shape, flowPositions(starts.map(() => 0), prefix)),
+    };
+    const rope = { "rope.cos": feeds["rope.cos"], "rope.sin": feeds["rope.sin"] };
+    const ropeFeeds = { "rope.cos": present(rope["rope.cos"], "cos"), "rope.sin": present(rope["rope.sin"], "sin") };
+    await field.prompt.run({ ...inputs, ...ropeFeeds }, promptFetches(field, config.language.layers));
+    for (const tensor of Object.values(inputs)) tensor.dispose();
+  }
+
+  /** The compiled field of this shape; replaces one of another shape. */
+  async #fieldFor(rows: number, prefix: number): Promise<CompiledField> {
+    if (this.#field?.rows === rows && this.#field.prefix === prefix) return this.#field;
+    await this.#releaseField();
+    this.#field = await this.#compileField(rows, prefix);
+    return this.#field;
+  }
+
+  async #compileField(rows: number, prefix: number): Promise<CompiledField> {
+    const { runtime, config, weights, quantization } = this.#context;
+    const options = { float: runtime.float, quantization };
+    const [channels, height, width] = config.latentShape;
+    const latents = runtime.createTensor("f32", [1, channels, height, width]);
+    const time = runtime.createTensor("f32", [1]);
+    const velocity = await runtime.createStableTensor("f32", [rows, channels, height, width]);
+    const feeds = { ...this.#fieldInputs(rows, prefix), latents, time };
+    const prompt = await runtime.createSession(
+      promptGraph(config, rows, prefix, options),
+      weights.tensors,
+    );
+    const graph = velocityGraph(config, rows, prefix, options);
+    const loop = await createLoopSession(runtime, {
+      graph,
+      weights: weights.tensors,
+      feeds,
+      fetches: { velocity },
+      probe: "velocity",
+    });
+    const evaluate = (): Promise<void> => loop.run();
+    return { rows, prefix, loop, prompt, feeds, latents, time, velocity, evaluate };
+  }
+
+  #fieldInputs(rows: number, prefix: number): Record<string, Tensor> {
+    const { runtime, config } = this.#context;
+    const { language } = config;
+    const length = flowLength(config);
+    const inputs: Record<string, Tensor> = {
+      bias: runtime.createTensor("f32", [rows, 1, length, prefix + length]),
+      positions: runtime.createTensor("i64", [rows, length]),
+      ...ropeTensors(runtime, config, Math.min(prefix + length, language.maxPositions)),
+    };
+    const shape = [rows, language.heads, prefix, language.headDim];
+    for (let layer = 0; layer < language.layers; layer++) {
+      inputs[`prefix.${layer}.key`] = runtime.createTensor(runtime.float, shape);
+      inputs[`prefix.${layer}.value`] = runtime.createTensor(runtime.float, shape);
+    }
+    return inputs;
+  }
+
+  async #releaseField(): Promise<void> {
+    const field = this.#field;
+    this.#field = undefined;
+    if (field === undefined) return;
+    await field.loop.dispose();
+    await field.prompt.dispose();
+    for (const tensor of [field.velocity, ...Object.values(field.feeds)]) tensor.dispose();
+  }
+}
+
+// The prompt pass writes its keys and values straight into what the field reads.
+function promptFetches({ feeds }: CompiledField, layers: number): Record<string, Tensor> {
+  const fetches: Record<string, Tensor> = {};
+  for (let layer = 0; layer < layers; layer++) {
+    fetches[`keys.${layer}`] = present(feeds[`prefix.${layer}.key`], "prefix keys");
+    fetches[`values.${layer}`] = present(feeds[`prefix.${layer}.value`], "prefix values");
+  }
+  return fetches;
+}

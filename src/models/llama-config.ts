@@ -1,0 +1,60 @@
+// A Hugging Face LlamaConfig -> the sizes of the core. Absent keys are the library's defaults, which some
+// published checkpoints rely on (Janus-Pro-7B names five keys only).
+import { fail } from "../base/errors.ts";
+import type { LlamaConfig } from "../graph/blocks/llama.ts";
+import type { ConfigReader } from "./config-reader.ts";
+
+/**
+ * Sizes of a LLaMA core.
+ *
+ * @param prefix - what stands before `model.layers...` in the checkpoint's names
+ * @throws ModelError checkpoint-invalid for absurd sizes, unsupported-model for scaled rope, biases or another activation
+ * @see https://github.com/huggingface/transformers/blob/v4.38.0/src/transformers/models/llama/configuration_llama.py
+ */
+export function readLlamaConfig(config: ConfigReader, prefix: string): LlamaConfig {
+  refuseUnsupported(config);
+  const hiddenSize = config.integer("hidden_size", { max: 65536, fallback: 4096 });
+  const heads = config.integer("num_attention_heads", { max: 1024, fallback: 32 });
+  const kvHeads = config.integer("num_key_value_heads", { max: 1024, fallback: heads });
+  const headDim = config.integer("head_dim", { max: 1024, fallback: hiddenSize / heads });
+  if (heads % kvHeads !== 0 || headDim % 2 !== 0) {
+    throw fail(
+      "checkpoint-invalid",
+      `language_config: ${heads} heads of ${headDim} do not go with ${kvHeads} key/value heads.`,
+    );
+  }
+  return {
+    prefix,
+    hiddenSize,
+    layers: config.integer("num_hidden_layers", { max: 1000, fallback: 32 }),
+    heads,
+    kvHeads,
+    headDim,
+    intermediateSize: config.integer("intermediate_size", { max: 1 << 20, fallback: 11008 }),
+    vocabularySize: config.integer("vocab_size", { max: 1 << 21, fallback: 32000 }),
+    rmsNormEps: config.number("rms_norm_eps", { min: 0, max: 1, fallback: 1e-6 }),
+    ropeTheta: readRopeTheta(config),
+    maxPositions: config.integer("max_position_embeddings", { max: 1 << 22, fallback: 2048 }),
+  };
+}
+
+// transformers 5 writes rope_parameters; before it was rope_theta beside an optional rope_scaling.
+function readRopeTheta(config: ConfigReader): number {
+  const rule = { min: 1, max: 1e12, fallback: 10000 };
+  const fromParameters = config.section("rope_parameters").number("rope_theta", rule);
+  return config.number("rope_theta", { ...rule, fallback: fromParameters });
+}
+
+function refuseUnsupported(config: ConfigReader): void {
+  const ropeType = config.section("rope_parameters").text("rope_type", "default");
+  const isScaled = config.has("rope_scaling") || ropeType !== "default";
+  const activation = config.text("hidden_act", "silu");
+  const hasBias = config.flag("attention_bias", false) || config.flag("mlp_bias", false);
+  if (isScaled || activation !== "silu" || hasBias || config.flag("tie_word_embeddings", false)) {
+    throw fail(
+      "unsupported-model",
+      "This LLaMA core uses scaled rope, biases, tied embeddings or an activation other than silu; " +
+        `none of these is supported for this family (hidden_act is ${activation}).`,
+    );
+  }
+}

@@ -1,0 +1,48 @@
+// Every model family, one line each. A family's code is fetched when a checkpoint asks for it.
+import { fail } from "../base/errors.ts";
+import { ConfigReader } from "./config-reader.ts";
+import type { Family } from "./family.ts";
+
+/** Families by id. */
+const FAMILIES: Readonly<Record<string, () => Promise<Family>>> = {
+  "janus-flow": async () => erase((await import("./janus-flow/index.ts")).janusFlow),
+};
+
+// A family is stored without its configuration's type: only `parse` makes one, and only the same family
+// reads it.
+function erase<Config>(family: Family<Config>): Family {
+  return family as unknown as Family;
+}
+
+/** Ids of all families, in registry order. */
+export function familyIds(): string[] {
+  return Object.keys(FAMILIES);
+}
+
+/** The family of this id. @throws ModelError unsupported-model */
+export async function familyById(id: string): Promise<Family> {
+  const load = Object.hasOwn(FAMILIES, id) ? FAMILIES[id] : undefined;
+  if (load === undefined) {
+    throw fail("unsupported-model", `No family "${id}"; this build has ${familyIds().join(", ")}.`);
+  }
+  return load();
+}
+
+/**
+ * The family whose checkpoint this config.json describes.
+ *
+ * @throws ModelError unsupported-model naming the architecture that was found
+ */
+export async function detectFamily(configJson: unknown): Promise<Family> {
+  for (const load of Object.values(FAMILIES)) {
+    const family = await load();
+    if (family.matches(configJson)) return family;
+  }
+  const config = new ConfigReader(configJson, "config.json");
+  const type = config.text("model_type", "none");
+  throw fail(
+    "unsupported-model",
+    `This checkpoint's model_type is "${type}", which no family runs; this build has ${familyIds().join(", ")}.`,
+    { modelType: type },
+  );
+}

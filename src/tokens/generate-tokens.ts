@@ -1,0 +1,120 @@
+// The autoregressive loop. Knows logits, a token to feed back and a decode step; knows nothing about
+// text, models or onnxruntime. Sampling happens on the device: ids are read back in batches behind the
+// loop, while the next batch is already queued.
+import { assert } from "../base/assert.ts";
+import type { Runtime, Tensor } from "../session/runtime.ts";
+
+/** A core whose cache is filled: what the loop needs of a language model. */
+export interface TokenCore {
+  /** f32 [1, 1, rows]: logits of the newest position; filled by the prefill, then by every decode. */
+  readonly logits: Tensor;
+  /** Ids below this may be picked; the head may have padding rows beyond. */
+  readonly vocabularySize: number;
+  /** i32 [1, 1]: the picked token that the next decode reads. */
+  readonly token: Tensor;
+  /** i32 [1] each: lengths that grow by one with every picked token. */
+  readonly advance: readonly Tensor[];
+  /** Runs one token through the core; returns when the work is queued. */
+  decode(): Promise<void>;
+}
+
+/** How tokens are picked and when to stop. */
+export interface GenerateTokensOptions {
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly seed: number;
+  readonly stopIds: ReadonlySet<number>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+// Tokens between two read backs. Four hide one read back behind the next batch's work and cost at most
+// seven wasted decodes after a stop token.
+const TOKENS_PER_READBACK = 4;
+
+/**
+ * Yields picked ids in order, in batches; a stop id ends the loop and is not yielded.
+ *
+ * @returns "stop" when a stop id was picked, "length" when maxTokens were
+ * @throws the signal's reason, at most one batch after it fires
+ */
+export async function* generateTokens(
+  runtime: Runtime,
+  core: TokenCore,
+  options: GenerateTokensOptions,
+): AsyncGenerator<number[], "stop" | "length", undefined> {
+  const { maxTokens, stopIds, signal } = options;
+  const loop = createLoop(runtime, core, options);
+  const runsAhead = runtime.backend === "webgpu";
+  try {
+    let ahead = await loop.launch();
+    for (let delivered = 0; delivered < maxTokens;) {
+      signal?.throwIfAborted();
+      const current = ahead;
+      // Work that is computed at once (no GPU) gains nothing from running ahead.
+      if (runsAhead) ahead = await loop.launch();
+      const ids = (await current.ids).subarray(delivered);
+      const stop = ids.findIndex((id) => stopIds.has(id));
+      const fresh = stop < 0 ? ids : ids.subarray(0, stop);
+      if (fresh.length > 0) yield [...fresh];
+      if (stop >= 0) return "stop";
+      delivered += ids.length;
+      if (!runsAhead) ahead = await loop.launch();
+    }
+    return "length";
+  } finally {
+    await loop.dispose();
+  }
+}
+
+/** Ids picked up to and including one batch, on their way back from the device. */
+interface Batch {
+  readonly ids: Promise<Int32Array>;
+}
+
+/** Queues batches of picks and decodes; each launch starts a read of all ids picked so far. */
+function createLoop(runtime: Runtime, core: TokenCore, options: GenerateTokensOptions) {
+  const { maxTokens, temperature, topK, topP, seed } = options;
+  const ids = runtime.createTensor("i32", [maxTokens]);
+  const count = runtime.createTensor("i32", [1]);
+  const pick = runtime.kernels.pickToken({
+    logits: core.logits,
+    vocabularySize: core.vocabularySize,
+    token: core.token,
+    advance: core.advance,
+    ids,
+    count,
+    temperature,
+    topK,
+    topP,
+    seed,
+  });
+  const perBatch = runtime.backend === "wasm" ? 1 : TOKENS_PER_READBACK;
+  let picked = 0;
+  let newest: Batch = { ids: Promise.resolve(new Int32Array(0)) };
+
+  async function launch(): Promise<Batch> {
+    const last = Math.min(picked + perBatch, maxTokens);
+    if (last === picked) return newest;
+    for (; picked < last; picked++) {
+      if (picked > 0) await core.decode();
+      pick();
+    }
+    newest = { ids: readIds(picked) };
+    // A loop that ends early leaves this read unobserved; its failure is then nobody's news.
+    newest.ids.catch(() => undefined);
+    return newest;
+  }
+  async function readIds(known: number): Promise<Int32Array> {
+    const all = await runtime.read(ids);
+    assert(all instanceof Int32Array, "token ids are i32");
+    return all.subarray(0, known);
+  }
+  async function dispose(): Promise<void> {
+    await newest.ids.catch(() => undefined);
+    ids.dispose();
+    count.dispose();
+  }
+  return { launch, dispose };
+}
