@@ -1,0 +1,114 @@
+// A runtime without graphs: typed arrays, kernels in ten lines each, and a queue whose work is finished
+// only when the test says so. Loops are tested against it.
+import type { Shape } from "../../src/base/shape.ts";
+import { elementCount } from "../../src/base/shape.ts";
+import type { DType } from "../../src/base/dtype.ts";
+import type { Counters, Kernels, Runtime, Tensor, TensorData } from "../../src/session/runtime.ts";
+
+/** A tensor whose numbers a test can see. */
+export interface FakeTensor extends Tensor {
+  readonly data: TensorData;
+  isDisposed: boolean;
+}
+
+/** What a test may look at and turn. */
+export interface FakeRuntime extends Runtime {
+  readonly tensors: FakeTensor[];
+  readonly counters: { -readonly [Key in keyof Counters]: number };
+  /** Steps and picks submitted so far. */
+  dispatches: number;
+  /** Fences settle by themselves (default), or when `settleFence` is called, oldest first. */
+  holdFences: boolean;
+  settleFence(): void;
+}
+
+/** Creates a fake runtime that calls itself `backend`. */
+export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRuntime {
+  const held: (() => void)[] = [];
+  const counters = { readbacks: 0, uploads: 0, submits: 0, drains: 0, fences: 0 };
+  const unsupported = (): never => {
+    throw new Error("the fake runtime has no graphs");
+  };
+  const runtime: FakeRuntime = {
+    backend,
+    float: "f32",
+    device: "fake",
+    counters,
+    memory: { tensorBytes: 0, peakTensorBytes: 0 },
+    maxTensorBytes: 2 ** 31,
+    tensors: [],
+    dispatches: 0,
+    holdFences: false,
+    settleFence: () => held.shift()?.(),
+    createSession: unsupported,
+    createStableTensor: async (dtype, shape) => createTensor(dtype, shape),
+    createTensor,
+    write(tensor, data) {
+      counters.uploads += 1;
+      dataOf(tensor).set(data as Float32Array);
+    },
+    copy: unsupported,
+    async read(tensor) {
+      counters.readbacks += 1;
+      return dataOf(tensor).slice();
+    },
+    fence() {
+      counters.fences += 1;
+      if (!runtime.holdFences) return Promise.resolve();
+      return new Promise((resolve) => held.push(resolve));
+    },
+    kernels: createKernels(() => (runtime.dispatches += 1)),
+    lost: new Promise(() => undefined),
+    dispose: async () => undefined,
+  };
+
+  function createTensor(dtype: DType, shape: Shape, data?: ArrayBufferView): FakeTensor {
+    const length = elementCount(shape);
+    const numbers = dtype === "f32" ? new Float32Array(length) : new Int32Array(length);
+    if (data !== undefined) numbers.set(data as Float32Array);
+    const tensor: FakeTensor = {
+      ...{ dtype, shape, byteLength: length * 4, data: numbers, isDisposed: false },
+      dispose: () => (tensor.isDisposed = true),
+    };
+    runtime.tensors.push(tensor);
+    return tensor;
+  }
+  return runtime;
+}
+
+/** The numbers of a fake tensor. */
+export function dataOf(tensor: Tensor): Float32Array | Int32Array {
+  return (tensor as FakeTensor).data as Float32Array;
+}
+
+function createKernels(onDispatch: () => void): Kernels {
+  return {
+    guidedEuler: ({ latents, velocity, guidance, times, index, time }) => {
+      return () => {
+        onDispatch();
+        const [x, v, t] = [dataOf(latents), dataOf(velocity), dataOf(times)];
+        const i = dataOf(index)[0] ?? 0;
+        const dt = (t[i + 1] ?? 0) - (t[i] ?? 0);
+        for (let k = 0; k < x.length; k++) {
+          const conditional = v[k] ?? 0;
+          const unconditional = v.length > x.length ? (v[x.length + k] ?? 0) : conditional;
+          x[k] = (x[k] ?? 0) + dt * (unconditional + guidance * (conditional - unconditional));
+        }
+        dataOf(index)[0] = i + 1;
+        dataOf(time)[0] = t[i + 1] ?? 0;
+      };
+    },
+    pickToken: ({ logits, token, ids, count, advance }) => {
+      return () => {
+        onDispatch();
+        const scores = [...dataOf(logits)];
+        const id = scores.indexOf(Math.max(...scores));
+        const at = dataOf(count)[0] ?? 0;
+        dataOf(token)[0] = id;
+        dataOf(ids)[at] = id;
+        for (const tensor of [count, ...advance]) dataOf(tensor)[0] = (dataOf(tensor)[0] ?? 0) + 1;
+      };
+    },
+    packPixels: () => () => undefined,
+  };
+}

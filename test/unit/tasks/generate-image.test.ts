@@ -1,0 +1,119 @@
+import { describe, expect, test } from "vitest";
+import type { RunEvent } from "../../../src/base/events.ts";
+import type { ImageRequest } from "../../../src/base/requests.ts";
+import type { VelocityField } from "../../../src/flow/integrate.ts";
+import { torchNoise } from "../../../src/flow/noise.ts";
+import { uniformTimes } from "../../../src/flow/schedule.ts";
+import type { FlowConditions, Stages } from "../../../src/models/family.ts";
+import { generateImage } from "../../../src/tasks/generate-image.ts";
+import { createFakeRuntime, dataOf } from "../../support/fake-runtime.ts";
+
+const REQUEST: ImageRequest = { prompt: "a red circle", seed: 7, count: 1, previewEvery: 0 };
+
+/** Stages whose field has the constant velocity `speed`, and whose picture is 2 x 2. */
+function createStages(speed = 1) {
+  const runtime = createFakeRuntime();
+  const conditions: FlowConditions[] = [];
+  const decoded: number[][] = [];
+  const field: VelocityField = {
+    latents: runtime.createTensor("f32", [1, 2, 2]),
+    velocity: runtime.createTensor("f32", [1, 1, 2, 2]),
+    time: runtime.createTensor("f32", [1]),
+    evaluate: async () => void dataOf(field.velocity).fill(speed),
+  };
+  const stages: Stages = {
+    runtime,
+    draw: {
+      kind: "flow",
+      defaults: { width: 2, height: 2, steps: 5, guidance: 3 },
+      latentShape: (width, height) => {
+        if (width !== 2 || height !== 2) throw new RangeError("2 x 2 only");
+        return [1, 2, 2];
+      },
+      times: uniformTimes,
+      condition: async (asked) => {
+        conditions.push(asked);
+        return field;
+      },
+      decode: async ({ latents }) => {
+        decoded.push([...dataOf(latents)]);
+        return { width: 2, height: 2, data: new Uint8ClampedArray(16) };
+      },
+    },
+    info: () => ({ stages: [], captured: {}, notes: [] }),
+    dispose: async () => undefined,
+  };
+  return { stages, runtime, conditions, decoded };
+}
+
+async function run(stages: Stages, request: ImageRequest, signal?: AbortSignal) {
+  const events: RunEvent[] = [];
+  const task = generateImage(stages, request, signal);
+  let next = await task.next();
+  for (; !next.done; next = await task.next()) events.push(next.value);
+  return { events, result: next.value };
+}
+
+describe("generateImage", () => {
+  test("fills in the family's defaults and reports them", async () => {
+    const { stages, conditions } = createStages();
+    const { events, result } = await run(stages, REQUEST);
+    expect(result).toMatchObject({ steps: 5, guidance: 3, seed: 7, latentShape: [1, 1, 2, 2] });
+    expect(conditions).toEqual([{ prompt: "a red circle", guidance: 3 }]);
+    expect(events.filter(({ type }) => type === "step")).toHaveLength(5);
+    expect(events.at(-1)?.type).toBe("image");
+  });
+
+  test("starts from torch's noise: data = noise + velocity", async () => {
+    const { stages } = createStages(1);
+    const { result } = await run(stages, REQUEST);
+    const expected = torchNoise(7, 1, [1, 2, 2]).map((value) => value + 1);
+    result.latents.forEach((value, k) => expect(value).toBeCloseTo(expected[k] ?? 0, 5));
+  });
+
+  test("draws `count` pictures from consecutive noise", async () => {
+    const { stages } = createStages(0);
+    const { result, events } = await run(stages, { ...REQUEST, count: 3 });
+    expect(result.pictures).toHaveLength(3);
+    expect([...result.latents]).toEqual([...torchNoise(7, 3, [1, 2, 2])]);
+    const images = events.flatMap((event) => (event.type === "image" ? [event.image] : []));
+    expect(images).toEqual([0, 1, 2]);
+  });
+
+  test("takes injected latents as they are", async () => {
+    const { stages } = createStages(0);
+    const latents = Float32Array.of(1, 2, 3, 4);
+    const { result } = await run(stages, { ...REQUEST, latents });
+    expect([...result.latents]).toEqual([1, 2, 3, 4]);
+  });
+
+  test("shows previews of settled steps only, and none of the last", async () => {
+    const { stages, decoded } = createStages(1);
+    const latents = new Float32Array(4);
+    const { events } = await run(stages, { ...REQUEST, latents, steps: 6, previewEvery: 2 });
+    const previews = events.flatMap((event) => (event.type === "preview" ? [event.step] : []));
+    expect(previews).toEqual([2, 4]);
+    expect(decoded.map(([first = 0]) => Math.round(first * 6))).toEqual([2, 4, 6]);
+  });
+
+  test.each([
+    ["latents of another size", { latents: new Float32Array(3) }],
+    ["another picture size", { width: 4 }],
+    ["no steps", { steps: 0 }],
+  ])("refuses %s before any work", async (_, change) => {
+    const { stages, conditions } = createStages();
+    await expect(run(stages, { ...REQUEST, ...change })).rejects.toThrow(RangeError);
+    expect(conditions).toEqual([]);
+  });
+
+  test("never returns a picture of numbers that are not finite", async () => {
+    const { stages } = createStages(Number.NaN);
+    await expect(run(stages, REQUEST)).rejects.toMatchObject({ code: "numerics" });
+  });
+
+  test("rejects with the signal's own reason", async () => {
+    const { stages } = createStages();
+    const reason = new Error("enough");
+    await expect(run(stages, REQUEST, AbortSignal.abort(reason))).rejects.toBe(reason);
+  });
+});
