@@ -1,8 +1,11 @@
 import { playwright } from "@vitest/browser-playwright";
+import { defaultClientConditions } from "vite";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   base: "./",
+  // onnxruntime-web without its wasm inlined: session/ort.ts names the files, so they stay files.
+  resolve: { conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions] },
   worker: { format: "es" },
   build: {
     target: "es2023",

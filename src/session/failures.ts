@@ -1,0 +1,19 @@
+// Turns what onnxruntime throws into errors that say which graph and what to do.
+import { ModelError, fail } from "../base/errors.ts";
+
+const MEMORY = /out of memory|bad_alloc|failed to allocate|allocation failed|memory\.grow/i;
+
+/** The error of a call that onnxruntime refused: out-of-memory where its text says so, else internal. */
+export function ortFailure(action: string, graphName: string, cause: unknown): Error {
+  if (ModelError.isModelError(cause)) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  if (MEMORY.test(text)) {
+    return fail(
+      "out-of-memory",
+      `There was not enough memory to ${action} ${graphName}: ${text} Try a smaller picture, a coarser quantization, or close other tabs.`,
+      { graph: graphName },
+      cause,
+    );
+  }
+  return new Error(`web-umm internal error: could not ${action} ${graphName}: ${text}`, { cause });
+}
