@@ -5,9 +5,9 @@ import type { FloatType, Quantization } from "../base/dtype.ts";
 import type { Pixels } from "../base/pixels.ts";
 import type { Capabilities, Message } from "../base/requests.ts";
 import type { StageInfo } from "../base/info.ts";
-import type { Graph } from "../graph/graph.ts";
-import type { WeightDeclaration } from "../graph/weight-declaration.ts";
-import type { Runtime, WeightTensors } from "../session/runtime.ts";
+import type { WeightDeclaration } from "../base/weight-declaration.ts";
+import type { Runtime } from "../session/runtime.ts";
+import type { WeightBank } from "../session/weight-bank.ts";
 import type { TokenCore } from "../tokens/generate-tokens.ts";
 import type { VelocityField } from "../flow/integrate.ts";
 import type { TextStream } from "../tokens/tokenizer.ts";
@@ -19,17 +19,6 @@ export type CheckpointFiles = Readonly<Record<string, unknown>>;
 export interface SideFile {
   readonly name: string;
   readonly isRequired: boolean;
-}
-
-/** Weights that are on the device, and the way to bring more of them there. */
-export interface WeightBank {
-  /** Every loaded stored part by name. */
-  readonly tensors: WeightTensors;
-  /** Reads what these graphs bind and is not loaded yet from the store, checks it, and uploads it. */
-  load(graphs: readonly Graph[], signal?: AbortSignal): Promise<void>;
-  /** Bytes of the parts that these graphs bind. */
-  bytes(graphs: readonly Graph[]): number;
-  dispose(): void;
 }
 
 /** Everything a family needs to build its stages. */

@@ -1,5 +1,5 @@
 // Binds JanusFlow's graphs to a device: which weights each stage needs, and the two halves of the model.
-import type { WeightDeclaration } from "../../graph/weight-declaration.ts";
+import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
 import type { Quantization } from "../../base/dtype.ts";
 import { createTokenizer } from "../../tokens/tokenizer.ts";

@@ -1,4 +1,6 @@
 // JanusFlow understands: pictures through SigLIP, text through the core, answers from the language head.
+import type { FloatType } from "../../base/dtype.ts";
+import { f32ToF16 } from "../../base/float16.ts";
 import type { Message } from "../../base/requests.ts";
 import { present } from "../../base/assert.ts";
 import { ropeTables } from "../../graph/blocks/llama.ts";
@@ -146,14 +148,9 @@ export class JanusFlowWriter implements WriteStage {
       headDim: language.headDim,
       vocabularySize: language.vocabularySize,
       capacity,
-      constants: this.#ropeTensors(capacity),
+      constants: ropeTensors(runtime, config, capacity),
     });
     return this.#core;
-  }
-
-  #ropeTensors(positions: number): Record<string, Tensor> {
-    const { runtime, config } = this.#context;
-    return ropeTensors(runtime, config, positions);
   }
 }
 
@@ -166,7 +163,11 @@ export function ropeTensors(
   const { cos, sin } = ropeTables(language, positions);
   const shape = [positions, language.headDim / 2];
   return {
-    "rope.cos": runtime.createTensor(runtime.float, shape, cos),
-    "rope.sin": runtime.createTensor(runtime.float, shape, sin),
+    "rope.cos": runtime.createTensor(runtime.float, shape, inFloat(runtime.float, cos)),
+    "rope.sin": runtime.createTensor(runtime.float, shape, inFloat(runtime.float, sin)),
   };
+}
+
+function inFloat(float: FloatType, values: Float32Array): ArrayBufferView {
+  return float === "f16" ? f32ToF16(values) : values;
 }
