@@ -32,7 +32,10 @@ export function installWire(): void {
   if (transferHandlers.has(SIGNAL)) return;
   const stock = transferHandlers.get("throw");
   assert(stock, "comlink has a handler of thrown values");
-  transferHandlers.set("throw", throwHandler((value) => stock.canHandle(value)));
+  transferHandlers.set(
+    "throw",
+    throwHandler((value) => stock.canHandle(value)),
+  );
   transferHandlers.set(SIGNAL, signalHandler);
 }
 
@@ -105,7 +108,7 @@ export type Listener<Event> = (event: Event) => unknown;
  * `close` resolves when all of them were received, so a result that is returned after it cannot overtake
  * them: events and results travel through different ports.
  */
-export class EventSink<Event extends object> {
+export class EventSink<Event> {
   readonly #listener: Listener<Event> & { readonly [releaseProxy]?: () => void };
   #received: Promise<unknown> = Promise.resolve();
 
@@ -113,9 +116,9 @@ export class EventSink<Event extends object> {
     this.#listener = listener;
   }
 
-  /** Sends one event; its array buffers move. */
+  /** Sends one event. It is copied; {@link moved} data moves. */
   send(event: Event): void {
-    this.#received = Promise.all([this.#received, this.#listener(moved(event))]);
+    this.#received = Promise.all([this.#received, this.#listener(event)]);
   }
 
   /** Waits for the last event's receipt and lets the listener go. @throws what the listener threw */
