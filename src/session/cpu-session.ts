@@ -2,10 +2,10 @@
 // onnxruntime-web does not write into CPU memory that it is handed.
 import type { Tensor as OrtTensor } from "onnxruntime-web";
 import { assert, present } from "../base/assert.ts";
+import type { MemoryAccount } from "../base/memory-meter.ts";
 import type { Graph } from "../graph/graph.ts";
 import { BoundPorts } from "./bound-ports.ts";
 import { CpuTensor } from "./cpu-tensor.ts";
-import type { MemoryAccount } from "./cpu-tensor.ts";
 import { ortFailure } from "./failures.ts";
 import { exclusive } from "./ort.ts";
 import type { Ort } from "./ort.ts";

@@ -2,6 +2,7 @@
 import type { DType } from "../base/dtype.ts";
 import { bytesPerElement } from "../base/dtype.ts";
 import { f16ToF32 } from "../base/float16.ts";
+import type { MemoryAccount } from "../base/memory-meter.ts";
 import type { Shape } from "../base/shape.ts";
 import { elementCount } from "../base/shape.ts";
 import type { Tensor, TensorData } from "./runtime.ts";
@@ -14,11 +15,6 @@ export type CpuValues =
   | Uint32Array
   | BigInt64Array
   | Uint8Array;
-
-/** Told when memory comes and goes. */
-export interface MemoryAccount {
-  add(bytes: number): void;
-}
 
 /** A tensor in JavaScript memory. */
 export class CpuTensor implements Tensor {

@@ -1,12 +1,12 @@
 // The runtime without a GPU, for small models: onnxruntime's CPU provider, tensors in JavaScript memory,
 // kernels in TypeScript. Same contract as webgpu-runtime.ts; works in browsers, workers and Node.
 import type { DType } from "../base/dtype.ts";
+import { MemoryMeter } from "../base/memory-meter.ts";
 import type { Shape } from "../base/shape.ts";
 import type { Graph } from "../graph/graph.ts";
 import { createCpuKernels } from "./cpu-kernels.ts";
 import { CpuTensor, readableCopy } from "./cpu-tensor.ts";
 import { createCpuSession } from "./cpu-session.ts";
-import { MemoryMeter } from "./memory-meter.ts";
 import { loadOrt } from "./ort.ts";
 import type { Ort } from "./ort.ts";
 import type { Counters, Runtime, Session, Tensor, TensorData, WeightTensors } from "./runtime.ts";

@@ -88,10 +88,16 @@ export class WeightBank {
   }
 }
 
-function convert({ name, dtype, shape, bytes }: StoredTensorBytes, to: StoredPart["dtype"]): ArrayBufferView {
+function convert(
+  { name, dtype, shape, bytes }: StoredTensorBytes,
+  to: StoredPart["dtype"],
+): ArrayBufferView {
   const expected = elementCount(shape) * bytesPerElement(dtype);
   if (bytes.byteLength !== expected) {
-    throw fail("weights-corrupt", `Stored weight ${name} has ${bytes.byteLength} bytes, not ${expected}.`);
+    throw fail(
+      "weights-corrupt",
+      `Stored weight ${name} has ${bytes.byteLength} bytes, not ${expected}.`,
+    );
   }
   if (dtype === to) return bytes;
   if (dtype === "f16" && to === "f32") return f16ToF32(asWords(bytes));

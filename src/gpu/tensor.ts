@@ -1,0 +1,139 @@
+// GPU memory with a dtype and a shape, and the one place that allocates it. An allocation that the GPU
+// refuses is reported later by the GPU, so failures are collected here and thrown at the next chance.
+import type { DType } from "../base/dtype.ts";
+import { bytesPerElement } from "../base/dtype.ts";
+import { fail } from "../base/errors.ts";
+import type { MemoryAccount } from "../base/memory-meter.ts";
+import type { Shape } from "../base/shape.ts";
+import { elementCount } from "../base/shape.ts";
+import type { Gpu } from "./device.ts";
+
+/** Buffers end on 16 bytes: kernels read four words at once and copies are in words. */
+const ALIGNMENT = 16;
+
+/** A buffer with a meaning. */
+export class GpuTensor {
+  readonly dtype: DType;
+  readonly shape: Shape;
+  /** Bytes of the elements; the buffer may be longer. */
+  readonly byteLength: number;
+  readonly #free: () => void;
+  #buffer: GPUBuffer | undefined;
+
+  /** @param free - called once, at the first dispose */
+  constructor(dtype: DType, shape: Shape, buffer: GPUBuffer, free: () => void) {
+    this.dtype = dtype;
+    this.shape = [...shape];
+    this.byteLength = tensorBytes(dtype, shape);
+    this.#buffer = buffer;
+    this.#free = free;
+  }
+
+  /** The memory. @throws Error after dispose */
+  get buffer(): GPUBuffer {
+    if (!this.#buffer) throw new Error("web-umm internal error: a disposed tensor was used");
+    return this.#buffer;
+  }
+
+  dispose(): void {
+    if (!this.#buffer) return;
+    this.#buffer = undefined;
+    this.#free();
+  }
+}
+
+/** Bytes of the elements of a tensor. */
+export function tensorBytes(dtype: DType, shape: Shape): number {
+  return elementCount(shape) * bytesPerElement(dtype);
+}
+
+/** `bytes` rounded up to whole 32-bit words. */
+export function wholeWords(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
+}
+
+/** Allocates tensors on one device and keeps what the GPU complained about. */
+export class GpuMemory {
+  readonly #gpu: Gpu;
+  readonly #account: MemoryAccount;
+  readonly #pending = new Set<Promise<void>>();
+  #failure: Error | undefined;
+
+  constructor(gpu: Gpu, account: MemoryAccount) {
+    this.#gpu = gpu;
+    this.#account = account;
+    gpu.device.addEventListener("uncapturederror", ({ error }) => this.#remember(error));
+  }
+
+  /**
+   * A zeroed tensor. Memory that the GPU cannot give is reported by the next `throwFailure` or `settle`.
+   *
+   * @throws ModelError out-of-memory when the tensor is larger than the device allows
+   */
+  allocate(dtype: DType, shape: Shape): GpuTensor {
+    this.checkLimit(dtype, shape);
+    const bytes = tensorBytes(dtype, shape);
+    const { device } = this.#gpu;
+    const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+    const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
+    device.pushErrorScope("out-of-memory");
+    const buffer = device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
+    this.#watch(device.popErrorScope(), bytes);
+    this.#account.add(bytes);
+    return new GpuTensor(dtype, shape, buffer, () => {
+      this.#account.add(-bytes);
+      buffer.destroy();
+    });
+  }
+
+  /** @throws ModelError out-of-memory when a tensor is larger than the device allows */
+  checkLimit(dtype: DType, shape: Shape): void {
+    const bytes = tensorBytes(dtype, shape);
+    const { maxTensorBytes, description } = this.#gpu.facts;
+    if (bytes <= maxTensorBytes) return;
+    throw fail(
+      "out-of-memory",
+      `A tensor of ${bytes} bytes is larger than ${description} allows (${maxTensorBytes} bytes). Try a smaller picture or a coarser quantization.`,
+      { neededBytes: bytes, limitBytes: maxTensorBytes },
+    );
+  }
+
+  /** Throws what the GPU has complained about, once; costs nothing. @throws ModelError out-of-memory; Error */
+  throwFailure(): void {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure;
+  }
+
+  /** Waits until the GPU has judged every allocation so far, then throws like {@link throwFailure}. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#pending);
+    this.throwFailure();
+  }
+
+  #watch(scope: Promise<GPUError | null>, bytes: number): void {
+    const judged = scope
+      .then((error) => {
+        if (error) this.#failure = outOfMemory(error.message, bytes);
+      })
+      // A scope of a lost device may reject; the loss itself is reported elsewhere.
+      .catch(() => undefined)
+      .finally(() => this.#pending.delete(judged));
+    this.#pending.add(judged);
+  }
+
+  #remember(error: GPUError): void {
+    if (error instanceof GPUOutOfMemoryError) this.#failure = outOfMemory(error.message);
+    else
+      this.#failure ??= new Error(`web-umm internal error: WebGPU refused work: ${error.message}`);
+  }
+}
+
+function outOfMemory(message: string, neededBytes?: number): Error {
+  const needed = neededBytes === undefined ? "" : ` (${neededBytes} bytes were asked for)`;
+  return fail(
+    "out-of-memory",
+    `The GPU has no memory left${needed}: ${message} Try a smaller picture, a coarser quantization, or close other tabs.`,
+    neededBytes === undefined ? {} : { neededBytes },
+  );
+}

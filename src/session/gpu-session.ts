@@ -1,0 +1,126 @@
+// A graph on onnxruntime's WebGPU provider. Weights, inputs and outputs are buffers on our device; a
+// captured session replays the command list of its first run.
+import type { Tensor as OrtTensor } from "onnxruntime-web";
+import { present } from "../base/assert.ts";
+import type { LossGuard } from "../gpu/loss-guard.ts";
+import type { GpuMemory } from "../gpu/tensor.ts";
+import type { Graph } from "../graph/graph.ts";
+import { BoundPorts } from "./bound-ports.ts";
+import { ortFailure } from "./failures.ts";
+import { exclusive } from "./ort.ts";
+import type { Ort } from "./ort.ts";
+import type { OrtTensors } from "./ort-tensors.ts";
+import { checkPorts, weightPorts } from "./ports.ts";
+import type { Ports } from "./ports.ts";
+import type { Session, Tensor, WeightTensors } from "./runtime.ts";
+
+/** What sessions of one runtime share. */
+export interface GpuSessionContext {
+  readonly ort: Ort;
+  readonly device: GPUDevice;
+  readonly guard: LossGuard;
+  readonly memory: GpuMemory;
+  readonly tensors: OrtTensors;
+}
+
+/**
+ * Compiles a graph for the GPU.
+ *
+ * @throws ModelError out-of-memory | device-lost; TypeError for a missing weight; Error when onnxruntime refuses
+ */
+export async function createGpuSession(
+  context: GpuSessionContext,
+  graph: Graph,
+  weights: WeightTensors,
+  isCaptured: boolean,
+): Promise<Session> {
+  const { ort, device, guard, memory, tensors } = context;
+  guard.check();
+  const weightFeeds = wrapAll(tensors, weightPorts(graph, weights));
+  await guard.wait(memory.settle());
+  const session = await callOrt(context, "compile", graph.name, () =>
+    ort.InferenceSession.create(graph.bytes, {
+      executionProviders: [{ name: "webgpu", device }],
+      preferredOutputLocation: "gpu-buffer",
+      enableGraphCapture: isCaptured,
+      logSeverityLevel: 3,
+    }),
+  );
+  const bound = isCaptured ? new BoundPorts(graph) : undefined;
+  return {
+    name: graph.name,
+    isCaptured,
+    async run(feeds, fetches = {}) {
+      checkPorts(graph, feeds, fetches);
+      bound?.check(feeds, fetches);
+      if (isCaptured) checkStable(context, graph, fetches);
+      memory.throwFailure();
+      const ortFeeds = { ...weightFeeds, ...wrapAll(tensors, feeds) };
+      const ortFetches = { ...unnamed(graph), ...wrapAll(tensors, fetches) };
+      const results = await callOrt(context, "run", graph.name, () =>
+        session.run(ortFeeds, ortFetches),
+      );
+      return collect(graph, results, fetches, tensors);
+    },
+    async dispose() {
+      await callOrt(context, "release", graph.name, () => session.release());
+    },
+  };
+}
+
+/**
+ * One turn of onnxruntime. A lost device is never handed to it: it freezes the worker at the second call.
+ *
+ * @param action - "compile", "run": for the error's text
+ * @throws ModelError device-lost | out-of-memory; Error with the graph's name
+ */
+export async function callOrt<T>(
+  { guard }: GpuSessionContext,
+  action: string,
+  graphName: string,
+  call: () => Promise<T>,
+): Promise<T> {
+  guard.check();
+  const turn = exclusive(async () => {
+    guard.check();
+    return call();
+  });
+  return guard.wait(turn).catch((error: unknown) => {
+    throw ortFailure(action, graphName, error);
+  });
+}
+
+function wrapAll(tensors: OrtTensors, ports: Ports): Record<string, OrtTensor> {
+  const wrapped: Record<string, OrtTensor> = {};
+  for (const [name, tensor] of Object.entries(ports)) wrapped[name] = tensors.wrap(tensor);
+  return wrapped;
+}
+
+// null: onnxruntime allocates the output.
+function unnamed(graph: Graph): Record<string, null> {
+  return Object.fromEntries(graph.outputs.map(({ name }) => [name, null]));
+}
+
+// onnxruntime-web 1.30 frees its handle of a foreign output buffer after the first captured run and fails
+// at the second ("Cannot set properties of undefined"); outputs of its own keep theirs.
+function checkStable({ tensors }: GpuSessionContext, graph: Graph, fetches: Ports): void {
+  for (const [name, tensor] of Object.entries(fetches)) {
+    if (tensors.isOwnedByOrt(tensor)) continue;
+    throw new TypeError(
+      `Graph ${graph.name} is captured: output ${name} must be a tensor of createStableTensor.`,
+    );
+  }
+}
+
+function collect(
+  graph: Graph,
+  results: Readonly<Record<string, OrtTensor>>,
+  fetches: Ports,
+  tensors: OrtTensors,
+): Record<string, Tensor> {
+  const outputs: Record<string, Tensor> = {};
+  for (const { name } of graph.outputs) {
+    outputs[name] = fetches[name] ?? tensors.adopt(present(results[name], `output ${name}`));
+  }
+  return outputs;
+}
