@@ -1,0 +1,22 @@
+// SHA-256 of shards and keys, as lowercase hex.
+import { fail } from "../base/errors.ts";
+
+/**
+ * SHA-256 of bytes or of a text's UTF-8.
+ *
+ * @throws ModelError storage-unavailable where the page is not a secure context, so that the browser has
+ * no crypto.subtle
+ */
+export async function sha256(data: Uint8Array<ArrayBuffer> | string): Promise<string> {
+  // Typed as always there; absent on http pages other than localhost.
+  const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle;
+  if (!subtle) {
+    throw fail(
+      "storage-unavailable",
+      "Weights cannot be checked: this page is not a secure context. Serve it over https or from localhost.",
+    );
+  }
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  const digest = new Uint8Array(await subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,242 @@
+// The loader's loop: fetch some rows -> convert -> quantize -> shard -> store. One tensor in memory at a
+// time, large ones in slices; what is stored is kept when the loop is stopped, and found again.
+import { assert } from "../base/assert.ts";
+import type { Quantization } from "../base/dtype.ts";
+import { fail, ModelError } from "../base/errors.ts";
+import type { LoadProgress } from "../base/events.ts";
+import type { WeightDeclaration } from "../base/weight-declaration.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { convertJob } from "./convert-job.ts";
+import { sha256 } from "./hash.ts";
+import type { Job, Layout } from "./layout.ts";
+import { layOut, SHARD_BYTES } from "./layout.ts";
+import type { Manifest, Provenance, ShardRef } from "./manifest.ts";
+import { MANIFEST_VERSION } from "./manifest.ts";
+import { createPace } from "./pace.ts";
+import { planRequests, readSlices } from "./read-ahead.ts";
+import type { WeightRecipe } from "./recipe.ts";
+import { findWeights } from "./recipe.ts";
+import { ShardWriter } from "./shard-writer.ts";
+import type { ShardSink } from "./shard-writer.ts";
+import type { CheckpointSource } from "./source.ts";
+import type { WeightStore } from "./weight-store.ts";
+
+/** What to import, and where to. */
+export interface ImportRequest {
+  /** {@link manifestKey} of what the user asked for. */
+  readonly key: string;
+  readonly checkpoint: Checkpoint;
+  /** Opened companions by id. */
+  readonly companions?: Readonly<Record<string, Checkpoint>>;
+  readonly declarations: readonly WeightDeclaration[];
+  readonly quantization: Quantization;
+  /** Id of the family that declared the weights. */
+  readonly family: string;
+  /** Side files to keep, as text by path; a companion's under `<companion>/`. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly store: WeightStore;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Smaller in tests. */
+  readonly shardBytes?: number;
+}
+
+/** What to make again. */
+export interface RepairRequest {
+  readonly manifest: Manifest;
+  /** `details.shards` of the `weights-corrupt` error. */
+  readonly hashes: readonly string[];
+  /** The source at the manifest's revision, and those of the companions at theirs; "" is the model's own. */
+  readonly sources: Readonly<Record<string, CheckpointSource>>;
+  readonly store: WeightStore;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/**
+ * Imports a checkpoint into the store.
+ *
+ * An import that was stopped goes on after its last stored shard, if the checkpoint is still the same.
+ *
+ * @throws ModelError checkpoint-invalid | download-failed | quota-exceeded | storage-unavailable, and the
+ * signal's own reason
+ */
+export async function importCheckpoint(request: ImportRequest): Promise<Manifest> {
+  const { checkpoint, companions = {}, declarations, quantization, key, store } = request;
+  const recipes = findWeights(declarations, quantization, checkpoint, companions);
+  const layout = layOut(recipes, request.shardBytes ?? SHARD_BYTES);
+  const checkpoints = { ...companions, "": checkpoint };
+  const plan = await planHash(recipes, layout, checkpoints);
+  const shards = await storedShards(store, key, plan);
+  const first = shards.length;
+  const sink: ShardSink = async (shard, bytes) => {
+    assert(shard === shards.length, `shard ${shard} follows ${shards.length}`);
+    const journal = (ref: ShardRef) =>
+      [key, { plan, shards: [...shards, ref], updatedAt: Date.now() }] as const;
+    const put = store.put(bytes, { journal });
+    shards.push(await put.catch(withTotals(layout, shards)));
+  };
+  const sources = sourcesOf(checkpoints);
+  await runJobs({ ...request, layout, sources, isWanted: (shard) => shard >= first, sink });
+  const manifest = manifestOf(request, recipes, layout, shards);
+  await store.writeManifest(manifest);
+  return manifest;
+}
+
+/**
+ * Makes damaged or missing shards of an installed model again from its source, and stores them.
+ *
+ * @throws ModelError weights-corrupt when the source no longer gives the same bytes: delete the model and
+ * load it again
+ */
+export async function repairShards(request: RepairRequest): Promise<void> {
+  const { manifest, hashes, store } = request;
+  const layout = layOut(manifest.recipes, manifest.shardBytes);
+  const damaged = new Set(hashes);
+  const isWanted = (shard: number): boolean => damaged.has(manifest.shards[shard]?.hash ?? "");
+  const sink: ShardSink = async (shard, bytes) => {
+    const hash = await sha256(bytes);
+    if (hash !== manifest.shards[shard]?.hash) throw sourceChanged(manifest);
+    await store.put(bytes, { replace: true });
+  };
+  await runJobs({ ...request, layout, isWanted, sink });
+}
+
+interface Run {
+  readonly layout: Layout;
+  readonly sources: Readonly<Record<string, CheckpointSource>>;
+  readonly isWanted: (shard: number) => boolean;
+  readonly sink: ShardSink;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+// Runs the jobs that touch a wanted shard.
+async function runJobs(run: Run): Promise<void> {
+  const { layout, sources, isWanted, sink, signal, onProgress } = run;
+  const jobs = layout.jobs.filter((job) => touches(job, layout.shardBytes, isWanted));
+  const requests = planRequests(jobs);
+  const bytes = requests.reduce((sum, { start, end }) => sum + end - start, 0);
+  const pace = createPace({ phase: "download", totalBytes: bytes, onProgress });
+  const onBytes = (count: number, file: string): void => pace.add(count, file);
+  const slices = readSlices(requests, { sources, signal, onBytes });
+  const nextSlice = async (): Promise<Uint8Array> => {
+    const { value, done } = await slices.next();
+    assert(!done, "fewer slices than planned");
+    return value;
+  };
+  const writer = new ShardWriter(layout, isWanted, sink);
+  try {
+    for (const job of jobs) {
+      signal?.throwIfAborted();
+      let position = job.streamStart;
+      for (const part of await convertJob(job, nextSlice)) {
+        await writer.write(position, part);
+        position += part.length;
+      }
+      assert(position === job.streamEnd, `${job.recipe.key} has another size than planned`);
+    }
+    pace.finish(jobs.at(-1)?.recipe.file ?? "");
+  } finally {
+    await slices.return(undefined);
+    for (const source of Object.values(sources)) source.close();
+  }
+}
+
+function touches(
+  { streamStart, streamEnd }: Job,
+  shardBytes: number,
+  isWanted: (shard: number) => boolean,
+): boolean {
+  const last = Math.floor((streamEnd - 1) / shardBytes);
+  for (let shard = Math.floor(streamStart / shardBytes); shard <= last; shard++) {
+    if (isWanted(shard)) return true;
+  }
+  return false;
+}
+
+// Shards of an earlier attempt at exactly this plan, up to the first one that is gone.
+async function storedShards(store: WeightStore, key: string, plan: string): Promise<ShardRef[]> {
+  const journal = await store.readJournal(key);
+  const shards: ShardRef[] = [];
+  for (const shard of journal?.plan === plan ? journal.shards : []) {
+    if (!(await store.has(shard.hash))) break;
+    shards.push(shard);
+  }
+  return shards;
+}
+
+// Hash of everything that decides the stored bytes: what is read, from which version, in which layout.
+function planHash(
+  recipes: readonly WeightRecipe[],
+  { shardBytes }: Layout,
+  checkpoints: Readonly<Record<string, Checkpoint>>,
+): Promise<string> {
+  const versions = Object.entries(checkpoints).map(([id, { source, tensors }]) => {
+    const files = [...new Set([...tensors.values()].map(({ file }) => file))].toSorted();
+    return [id, source.id, source.revision, files.map((file) => [file, source.versionOf(file)])];
+  });
+  return sha256(JSON.stringify([MANIFEST_VERSION, shardBytes, versions, recipes]));
+}
+
+function manifestOf(
+  { key, checkpoint, companions = {}, family, quantization, files }: ImportRequest,
+  recipes: readonly WeightRecipe[],
+  { tensors, totalBytes, shardBytes }: Layout,
+  shards: readonly ShardRef[],
+): Manifest {
+  const companionSources = Object.entries(companions).map(
+    ([id, companion]) => [id, provenanceOf(companion)] as const,
+  );
+  return {
+    version: MANIFEST_VERSION,
+    key,
+    ...provenanceOf(checkpoint),
+    family,
+    quantization,
+    companions: Object.fromEntries(companionSources),
+    files: { ...files },
+    tensors,
+    recipes,
+    shardBytes,
+    shards,
+    totalBytes,
+    createdAt: Date.now(),
+  };
+}
+
+function provenanceOf({ source }: Checkpoint): Provenance {
+  return { source: source.id, revision: source.revision };
+}
+
+function sourcesOf(
+  checkpoints: Readonly<Record<string, Checkpoint>>,
+): Record<string, CheckpointSource> {
+  return Object.fromEntries(Object.entries(checkpoints).map(([id, { source }]) => [id, source]));
+}
+
+// A full disk is only a useful message with the numbers of the whole model.
+function withTotals(
+  { totalBytes }: Layout,
+  shards: readonly ShardRef[],
+): (error: unknown) => never {
+  return (error) => {
+    if (!ModelError.isModelError(error) || error.code !== "quota-exceeded") throw error;
+    const storedBytes = shards.reduce((sum, { bytes }) => sum + bytes, 0);
+    const stored = `${mib(storedBytes)} of ${mib(totalBytes)} MiB are stored and will be reused.`;
+    const details = { ...error.details, storedBytes, neededBytes: totalBytes - storedBytes };
+    throw fail("quota-exceeded", `${error.message} ${stored}`, details, error);
+  };
+}
+
+function mib(bytes: number): number {
+  return Math.ceil(bytes / 2 ** 20);
+}
+
+function sourceChanged({ source }: Manifest): ModelError {
+  return fail(
+    "weights-corrupt",
+    `Stored weights of ${source} are damaged and the source now holds other weights. Delete the model and load it again.`,
+    { source },
+  );
+}

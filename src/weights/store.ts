@@ -1,0 +1,149 @@
+// The weight store in IndexedDB. The only user of IndexedDB, through idb-keyval with a UseStore of our
+// own: strict durability, reopened when the browser closes it, and done only when the transaction is: a
+// request's success is also reported by transactions that then fail for lack of room.
+import type { UseStore } from "idb-keyval";
+import { get, keys, promisifyRequest } from "idb-keyval";
+import type { KeyValue } from "./key-value.ts";
+import { memoryKeyValue } from "./key-value.ts";
+import { WeightStore } from "./weight-store.ts";
+
+/** Where to keep weights. */
+export interface StoreOptions {
+  /** Name of the database. */
+  readonly name?: string;
+}
+
+const STORE_NAME = "rows";
+/** Some browsers never answer an open request; then the model runs without a cache. */
+const OPEN_TIMEOUT_MS = 5_000;
+/** Attempts of a read that fails for a reason that may pass. */
+const READ_ATTEMPTS = 3;
+
+/** Opens the store; one in memory, with a note why, where IndexedDB is not to be had. */
+export async function openStore({ name = "web-umm" }: StoreOptions = {}): Promise<WeightStore> {
+  try {
+    return new WeightStore(await indexedDbKeyValue(name), "indexeddb");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const note = `IndexedDB cannot be used (${reason}); weights are kept until the page closes.`;
+    return new WeightStore(memoryKeyValue(), "memory", note);
+  }
+}
+
+async function indexedDbKeyValue(name: string): Promise<KeyValue> {
+  const connection = new Connection(name);
+  await connection.open();
+  const { useStore } = connection;
+  return {
+    get: (key) => retried(connection, () => get<unknown>(key, useStore)),
+    keys: async () => (await retried(connection, () => keys<IDBValidKey>(useStore))).map(String),
+    write: (rows, remove = []) =>
+      useStore("readwrite", (store) => {
+        for (const key of remove) store.delete(key);
+        for (const [key, value] of rows) store.put(value, key);
+        return promisifyRequest(store.transaction);
+      }),
+  };
+}
+
+/** A database connection that comes back when it is lost. */
+class Connection {
+  readonly #name: string;
+  #database: Promise<IDBDatabase> | undefined;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** The connection, opened on first use. */
+  open(): Promise<IDBDatabase> {
+    this.#database ??= openDatabase(this.#name).then(
+      (database) => this.#watch(database),
+      (error: unknown) => {
+        this.forget();
+        throw error;
+      },
+    );
+    return this.#database;
+  }
+
+  /** The next use opens a new connection. */
+  forget(): void {
+    this.#database = undefined;
+  }
+
+  /** What idb-keyval calls with its work. */
+  readonly useStore: UseStore = async (mode, callback) => {
+    const transaction = await this.#begin(mode);
+    const done = settled(transaction);
+    // The transaction decides; what a single request says meanwhile is not the last word.
+    const result = Promise.resolve(callback(transaction.objectStore(STORE_NAME)));
+    result.catch(() => undefined);
+    await done;
+    return result;
+  };
+
+  async #begin(mode: IDBTransactionMode): Promise<IDBTransaction> {
+    const begin = async (): Promise<IDBTransaction> =>
+      (await this.open()).transaction(STORE_NAME, mode, { durability: "strict" });
+    try {
+      return await begin();
+    } catch {
+      // Closed under us: by the browser, by clearing the site's data.
+      this.forget();
+      return begin();
+    }
+  }
+
+  #watch(database: IDBDatabase): IDBDatabase {
+    const forget = (): void => this.forget();
+    database.addEventListener("close", forget);
+    database.addEventListener("versionchange", () => {
+      database.close();
+      forget();
+    });
+    return database;
+  }
+}
+
+function openDatabase(name: string): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(name);
+    const timer = setTimeout(
+      () => reject(new Error(`no answer for ${OPEN_TIMEOUT_MS / 1000} s`)),
+      OPEN_TIMEOUT_MS,
+    );
+    request.addEventListener("upgradeneeded", () => request.result.createObjectStore(STORE_NAME));
+    request.addEventListener("success", () => {
+      clearTimeout(timer);
+      resolve(request.result);
+    });
+    request.addEventListener("error", () => {
+      clearTimeout(timer);
+      reject(request.error ?? new Error("open failed"));
+    });
+  });
+}
+
+function settled(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.addEventListener("complete", () => resolve());
+    // Only here `error` tells a full disk from other reasons; error events come before it is set.
+    transaction.addEventListener("abort", () =>
+      reject(transaction.error ?? new DOMException("The transaction was aborted.", "AbortError")),
+    );
+  });
+}
+
+// "UnknownError" is what a browser says when its database process had an accident.
+async function retried<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const mayPass = error instanceof DOMException && error.name !== "NotReadableError";
+      if (!mayPass || attempt >= READ_ATTEMPTS) throw error;
+      connection.forget();
+    }
+  }
+}
