@@ -48,7 +48,7 @@ export function decodeGraph(
 }
 
 /**
- * Prompts i32 [rows, length] -> keys and values of every layer, [rows, heads, length, head size].
+ * Prompts i32 [rows, length] -> keys and values of every layer, [rows, length, heads * head size].
  * Rows shorter than `length` are padded at the end; the bias hides the padding.
  */
 export function promptGraph(

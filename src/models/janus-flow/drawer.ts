@@ -203,7 +203,7 @@ export class JanusFlowDrawer implements DrawByFlow {
       positions: runtime.createTensor("i64", [rows, length]),
       ...ropeTensors(runtime, config, Math.min(prefix + length, language.maxPositions)),
     };
-    const shape = [rows, language.heads, prefix, language.headDim];
+    const shape = [rows, prefix, language.heads * language.headDim];
     for (let layer = 0; layer < language.layers; layer++) {
       inputs[`prefix.${layer}.key`] = runtime.createTensor(runtime.float, shape);
       inputs[`prefix.${layer}.value`] = runtime.createTensor(runtime.float, shape);

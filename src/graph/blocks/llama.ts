@@ -1,0 +1,165 @@
+// A LLaMA core: RMSNorm, rotary attention, SwiGLU. The body is the same for every use; what differs is
+// where keys and values of earlier slots come from.
+// https://github.com/huggingface/transformers/blob/v4.46.3/src/transformers/models/llama/modeling_llama.py
+import { assert } from "../../base/assert.ts";
+import type { GraphBuilder } from "../builder.ts";
+import type { Value } from "../graph.ts";
+import { groupQueryAttention, multiHeadAttention, rotaryEmbedding } from "../ops/attention.ts";
+import { add, mul, silu } from "../ops/elementwise.ts";
+import { cast, concat } from "../ops/movement.ts";
+import { linear } from "./linear.ts";
+import { rmsNorm } from "./norm.ts";
+
+/** Sizes of a core and the prefix of its checkpoint names. */
+export interface LlamaConfig {
+  readonly prefix: string;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
+  readonly vocabularySize: number;
+  readonly rmsNormEps: number;
+  readonly ropeTheta: number;
+  readonly maxPositions: number;
+}
+
+/** Where the keys and values of earlier slots come from. */
+export type LlamaAttention =
+  /**
+   * A cache that grows in place: inputs `past.{i}.key|value` [1, kvHeads, capacity, headDim], `seqlens_k`
+   * and `total_sequence_length` i32 [1], outputs `present.{i}.key|value`. Causal, batch 1.
+   */
+  | { readonly kind: "cached"; readonly capacity: number }
+  /**
+   * A fixed prefix: inputs `prefix.{i}.key|value` [rows, prefix, heads * headDim], `positions` i64
+   * [rows, length], `bias` f32 [rows, 1, length, prefix + length]. Without a prefix the layers' own keys and
+   * values are outputs `keys.{i}` and `values.{i}`, to be the prefix of later runs.
+   */
+  | {
+      readonly kind: "prefix";
+      readonly rows: number;
+      readonly prefix: number;
+      readonly length: number;
+    };
+
+type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
+
+/** Embeddings [rows, slots, hidden] -> hidden states behind the final norm, of the same shape. */
+export function llamaBody(
+  g: GraphBuilder,
+  embeddings: Value,
+  config: LlamaConfig,
+  attention: LlamaAttention,
+): Value {
+  const attend =
+    attention.kind === "cached"
+      ? attendCache(g, config, attention.capacity)
+      : attendPrefix(g, config, attention);
+  let x = embeddings;
+  for (let layer = 0; layer < config.layers; layer++) {
+    const name = `${config.prefix}model.layers.${layer}.`;
+    const normed = rmsNorm(g, x, norm(config, `${name}input_layernorm.weight`));
+    x = add(g, x, selfAttention(g, normed, config, `${name}self_attn.`, layer, attend));
+    const behind = rmsNorm(g, x, norm(config, `${name}post_attention_layernorm.weight`));
+    x = add(g, x, swiglu(g, behind, config, `${name}mlp.`));
+  }
+  return rmsNorm(g, x, norm(config, `${config.prefix}model.norm.weight`));
+}
+
+/** Hidden states [..., hidden] -> logits f32 [..., vocabulary]. */
+export function lmHead(g: GraphBuilder, hidden: Value, config: LlamaConfig): Value {
+  const head = { weight: `${config.prefix}lm_head.weight`, out: config.vocabularySize };
+  return cast(g, linear(g, hidden, head), "f32");
+}
+
+/** cos and sin of every position's angles, [positions, headDim / 2] each. */
+export function ropeTables(
+  { headDim, ropeTheta }: Pick<LlamaConfig, "headDim" | "ropeTheta">,
+  positions: number,
+): { readonly cos: Float32Array<ArrayBuffer>; readonly sin: Float32Array<ArrayBuffer> } {
+  const half = headDim / 2;
+  // The reference multiplies in f32: angle = position * f32(theta^(-2i/size)).
+  const frequency = Float32Array.from({ length: half }, (_, i) => 1 / ropeTheta ** ((2 * i) / headDim));
+  const angles = Float32Array.from(
+    { length: positions * half },
+    (_, at) => Math.floor(at / half) * (frequency[at % half] ?? 0),
+  );
+  return { cos: angles.map(Math.cos), sin: angles.map(Math.sin) };
+}
+
+function selfAttention(
+  g: GraphBuilder,
+  x: Value,
+  { heads, kvHeads, headDim, hiddenSize }: LlamaConfig,
+  name: string,
+  layer: number,
+  attend: Attend,
+): Value {
+  const q = linear(g, x, { weight: `${name}q_proj.weight`, out: heads * headDim });
+  const k = linear(g, x, { weight: `${name}k_proj.weight`, out: kvHeads * headDim });
+  const v = linear(g, x, { weight: `${name}v_proj.weight`, out: kvHeads * headDim });
+  const attended = attend(layer, q, k, v);
+  return linear(g, attended, { weight: `${name}o_proj.weight`, out: hiddenSize });
+}
+
+function swiglu(g: GraphBuilder, x: Value, config: LlamaConfig, name: string): Value {
+  const gate = linear(g, x, { weight: `${name}gate_proj.weight`, out: config.intermediateSize });
+  const up = linear(g, x, { weight: `${name}up_proj.weight`, out: config.intermediateSize });
+  const inner = mul(g, silu(g, gate), up);
+  return linear(g, inner, { weight: `${name}down_proj.weight`, out: config.hiddenSize });
+}
+
+function attendCache(g: GraphBuilder, config: LlamaConfig, capacity: number): Attend {
+  const lastIndex = g.input("seqlens_k", "i32", [1]);
+  const total = g.input("total_sequence_length", "i32", [1]);
+  const tables = ropeInputs(g, config, "cacheSlots");
+  const shape = [1, config.kvHeads, capacity, config.headDim];
+  return (layer, q, k, v) => {
+    const pastKey = g.input(`past.${layer}.key`, g.float, shape);
+    const pastValue = g.input(`past.${layer}.value`, g.float, shape);
+    const inputs = { q, k, v, pastKey, pastValue, lastIndex, total, ...tables };
+    const { output, key, value } = groupQueryAttention(g, inputs, config);
+    g.output(`present.${layer}.key`, key);
+    g.output(`present.${layer}.value`, value);
+    return output;
+  };
+}
+
+function attendPrefix(
+  g: GraphBuilder,
+  config: LlamaConfig,
+  { rows, prefix, length }: Extract<LlamaAttention, { kind: "prefix" }>,
+): Attend {
+  const { heads, kvHeads, headDim } = config;
+  // Grouped heads would be repeated here; no family with a flow over grouped heads exists yet.
+  assert(heads === kvHeads, "a prefix core has as many key heads as heads");
+  const positions = g.input("positions", "i64", [rows, length]);
+  const bias = cast(g, g.input("bias", "f32", [rows, 1, length, prefix + length]), g.float);
+  const tables = ropeInputs(g, config, "slots");
+  const past = (name: string): Value => g.input(name, g.float, [rows, prefix, heads * headDim]);
+  return (layer, q, k, v) => {
+    const rotated = {
+      q: rotaryEmbedding(g, q, positions, tables, heads),
+      k: rotaryEmbedding(g, k, positions, tables, heads),
+    };
+    if (prefix === 0) {
+      g.output(`keys.${layer}`, rotated.k);
+      g.output(`values.${layer}`, v);
+      return multiHeadAttention(g, { ...rotated, v, bias }, heads);
+    }
+    const keys = concat(g, [past(`prefix.${layer}.key`), rotated.k], 1);
+    const values = concat(g, [past(`prefix.${layer}.value`), v], 1);
+    return multiHeadAttention(g, { q: rotated.q, k: keys, v: values, bias }, heads);
+  };
+}
+
+function ropeInputs(g: GraphBuilder, { headDim }: LlamaConfig, slots: string) {
+  const shape = [slots, headDim / 2];
+  return { cos: g.input("rope.cos", g.float, shape), sin: g.input("rope.sin", g.float, shape) };
+}
+
+function norm(config: LlamaConfig, weight: string): { weight: string; eps: number } {
+  return { weight, eps: config.rmsNormEps };
+}

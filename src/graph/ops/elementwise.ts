@@ -1,0 +1,75 @@
+// Operations on each element, with numpy's broadcasting.
+import { assert } from "../../base/assert.ts";
+import type { GraphBuilder } from "../builder.ts";
+import type { Dimension, Value } from "../graph.ts";
+import { one } from "./one.ts";
+
+/** a + b */
+export function add(g: GraphBuilder, a: Value, b: Value): Value {
+  return binary(g, "Add", a, b);
+}
+
+/** a - b */
+export function sub(g: GraphBuilder, a: Value, b: Value): Value {
+  return binary(g, "Sub", a, b);
+}
+
+/** a * b */
+export function mul(g: GraphBuilder, a: Value, b: Value): Value {
+  return binary(g, "Mul", a, b);
+}
+
+/** a / b */
+export function div(g: GraphBuilder, a: Value, b: Value): Value {
+  return binary(g, "Div", a, b);
+}
+
+/** 1 / (1 + e^-x) */
+export function sigmoid(g: GraphBuilder, x: Value): Value {
+  return unary(g, "Sigmoid", x);
+}
+
+/** x * sigmoid(x) */
+export function silu(g: GraphBuilder, x: Value): Value {
+  return mul(g, x, sigmoid(g, x));
+}
+
+/** GELU with the exact error function. */
+export function gelu(g: GraphBuilder, x: Value): Value {
+  return unary(g, "Gelu", x);
+}
+
+/** cos(x) */
+export function cos(g: GraphBuilder, x: Value): Value {
+  return unary(g, "Cos", x);
+}
+
+/** sin(x) */
+export function sin(g: GraphBuilder, x: Value): Value {
+  return unary(g, "Sin", x);
+}
+
+/** Softmax over the last axis. */
+export function softmax(g: GraphBuilder, x: Value): Value {
+  return one(g.node("Softmax", [x], [x], { axis: -1 }));
+}
+
+function unary(g: GraphBuilder, type: string, x: Value): Value {
+  return one(g.node(type, [x], [x]));
+}
+
+function binary(g: GraphBuilder, type: string, a: Value, b: Value): Value {
+  assert(a.dtype === b.dtype, `${type} of ${a.dtype} and ${b.dtype}`);
+  return one(g.node(type, [a, b], [{ dtype: a.dtype, shape: broadcast(a.shape, b.shape) }]));
+}
+
+/** The shape of an elementwise result. */
+export function broadcast(a: readonly Dimension[], b: readonly Dimension[]): Dimension[] {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const left = a[axis - rank + a.length] ?? 1;
+    const right = b[axis - rank + b.length] ?? 1;
+    assert(left === right || left === 1 || right === 1, `[${a.join()}] and [${b.join()}] broadcast`);
+    return left === 1 ? right : left;
+  });
+}

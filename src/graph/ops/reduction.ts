@@ -1,0 +1,49 @@
+// Sums and norms over axes, and the normalizations that onnxruntime has as one kernel.
+import type { GraphBuilder } from "../builder.ts";
+import type { Value } from "../graph.ts";
+import { one } from "./one.ts";
+
+/** Mean over axes, which stay with size 1. */
+export function reduceMean(g: GraphBuilder, x: Value, axes: readonly number[]): Value {
+  return reduce(g, "ReduceMean", x, axes);
+}
+
+/** Euclidean norm over axes, which stay with size 1. */
+export function reduceL2(g: GraphBuilder, x: Value, axes: readonly number[]): Value {
+  return reduce(g, "ReduceL2", x, axes);
+}
+
+/** x / rms(x) * weight over the last axis, statistics in f32. */
+export function simplifiedLayerNorm(g: GraphBuilder, x: Value, weight: Value, eps: number): Value {
+  const attributes = { axis: -1, epsilon: { float: eps }, stash_type: 1 };
+  return one(g.node("SimplifiedLayerNormalization", [x, weight], [x], attributes));
+}
+
+/** (x - mean) / std * weight + bias over the last axis, statistics in f32. */
+export function layerNormalization(
+  g: GraphBuilder,
+  x: Value,
+  weight: Value,
+  bias: Value,
+  eps: number,
+): Value {
+  const attributes = { axis: -1, epsilon: { float: eps }, stash_type: 1 };
+  return one(g.node("LayerNormalization", [x, weight, bias], [x], attributes));
+}
+
+/** (x - mean) / std over everything behind axis 1, for each [n, c]. */
+export function instanceNormalization(
+  g: GraphBuilder,
+  x: Value,
+  scale: Value,
+  bias: Value,
+  eps: number,
+): Value {
+  return one(g.node("InstanceNormalization", [x, scale, bias], [x], { epsilon: { float: eps } }));
+}
+
+function reduce(g: GraphBuilder, type: string, x: Value, axes: readonly number[]): Value {
+  const shape = x.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
+  const list = g.constant("i64", [axes.length], BigInt64Array.from(axes, BigInt));
+  return one(g.node(type, [x, list], [{ dtype: x.dtype, shape }], { keepdims: 1 }));
+}
