@@ -15,6 +15,10 @@ export class LossGuard {
     });
   }
 
+  isLost(): boolean {
+    return this.#gpu.lostReason() !== undefined;
+  }
+
   /** @throws ModelError device-lost once the device is gone */
   check(): void {
     const reason = this.#gpu.lostReason();

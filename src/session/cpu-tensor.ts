@@ -1,6 +1,7 @@
 // Tensors of the wasm backend: JavaScript memory with a dtype and a shape.
 import type { DType } from "../base/dtype.ts";
 import { bytesPerElement } from "../base/dtype.ts";
+import { fail } from "../base/errors.ts";
 import { f16ToF32 } from "../base/float16.ts";
 import type { MemoryAccount } from "../base/memory-meter.ts";
 import type { Shape } from "../base/shape.ts";
@@ -21,15 +22,18 @@ export class CpuTensor implements Tensor {
   readonly dtype: DType;
   readonly shape: Shape;
   readonly byteLength: number;
+  /** True when it was made to be an output of a captured session. */
+  readonly isStable: boolean;
   readonly #account: MemoryAccount;
   #bytes: Uint8Array<ArrayBuffer> | undefined;
 
-  /** @throws RangeError when the engine cannot give that much memory */
-  constructor(dtype: DType, shape: Shape, account: MemoryAccount) {
+  /** @throws ModelError out-of-memory */
+  constructor(dtype: DType, shape: Shape, account: MemoryAccount, isStable = false) {
     this.dtype = dtype;
     this.shape = [...shape];
     this.byteLength = elementCount(shape) * bytesPerElement(dtype);
-    this.#bytes = new Uint8Array(this.byteLength);
+    this.isStable = isStable;
+    this.#bytes = zeroedBytes(this.byteLength);
     this.#account = account;
     account.add(this.byteLength);
   }
@@ -49,6 +53,23 @@ export class CpuTensor implements Tensor {
     if (!this.#bytes) return;
     this.#bytes = undefined;
     this.#account.add(-this.byteLength);
+  }
+}
+
+/** Largest tensor: wasm has 32-bit addresses, and a tensor is copied into its heap while a graph runs. */
+export const MAX_CPU_TENSOR_BYTES = 2 ** 31 - 1;
+
+function zeroedBytes(bytes: number): Uint8Array<ArrayBuffer> {
+  const details = { neededBytes: bytes, limitBytes: MAX_CPU_TENSOR_BYTES };
+  const advice = "Try a smaller picture or a coarser quantization.";
+  if (bytes > MAX_CPU_TENSOR_BYTES) {
+    const text = `A tensor of ${bytes} bytes is larger than the wasm backend allows (${MAX_CPU_TENSOR_BYTES} bytes).`;
+    throw fail("out-of-memory", `${text} ${advice}`, details);
+  }
+  try {
+    return new Uint8Array(bytes);
+  } catch (error) {
+    throw fail("out-of-memory", `There is no memory for ${bytes} bytes. ${advice}`, details, error);
   }
 }
 

@@ -5,12 +5,12 @@ import { present } from "../base/assert.ts";
 import type { LossGuard } from "../gpu/loss-guard.ts";
 import type { GpuMemory } from "../gpu/tensor.ts";
 import type { Graph } from "../graph/graph.ts";
-import { BoundPorts } from "./bound-ports.ts";
 import { ortFailure } from "./failures.ts";
+import { GraphSession } from "./graph-session.ts";
 import { exclusive } from "./ort.ts";
 import type { Ort } from "./ort.ts";
 import type { OrtTensors } from "./ort-tensors.ts";
-import { checkPorts, weightPorts } from "./ports.ts";
+import { weightPorts } from "./ports.ts";
 import type { Ports } from "./ports.ts";
 import type { Session, Tensor, WeightTensors } from "./runtime.ts";
 
@@ -43,29 +43,30 @@ export async function createGpuSession(
       executionProviders: [{ name: "webgpu", device }],
       preferredOutputLocation: "gpu-buffer",
       enableGraphCapture: isCaptured,
-      logSeverityLevel: 3,
+      logSeverityLevel: 4,
     }),
   );
-  const bound = isCaptured ? new BoundPorts(graph) : undefined;
-  return {
-    name: graph.name,
-    isCaptured,
-    async run(feeds, fetches = {}) {
-      checkPorts(graph, feeds, fetches);
-      bound?.check(feeds, fetches);
-      if (isCaptured) checkStable(context, graph, fetches);
-      memory.throwFailure();
-      const ortFeeds = { ...weightFeeds, ...wrapAll(tensors, feeds) };
-      const ortFetches = { ...unnamed(graph), ...wrapAll(tensors, fetches) };
-      const results = await callOrt(context, "run", graph.name, () =>
-        session.run(ortFeeds, ortFetches),
-      );
-      return collect(graph, results, fetches, tensors);
+  return new GraphSession(
+    graph,
+    { isAsked: isCaptured, isReplayed: isCaptured },
+    {
+      async run(feeds, fetches) {
+        memory.throwFailure();
+        const ortFeeds = { ...weightFeeds, ...wrapAll(tensors, feeds) };
+        const ortFetches = { ...unnamed(graph), ...wrapAll(tensors, fetches) };
+        const results = await callOrt(context, "run", graph.name, () =>
+          session.run(ortFeeds, ortFetches),
+        );
+        return collect(graph, results, fetches, tensors);
+      },
+      async release() {
+        // With the device gone there is nothing to free, and onnxruntime must not be called.
+        if (guard.isLost()) return;
+        await callOrt(context, "release", graph.name, () => session.release());
+      },
+      isStable: (tensor) => tensors.isOwnedByOrt(tensor),
     },
-    async dispose() {
-      await callOrt(context, "release", graph.name, () => session.release());
-    },
-  };
+  );
 }
 
 /**
@@ -99,17 +100,6 @@ function wrapAll(tensors: OrtTensors, ports: Ports): Record<string, OrtTensor> {
 // null: onnxruntime allocates the output.
 function unnamed(graph: Graph): Record<string, null> {
   return Object.fromEntries(graph.outputs.map(({ name }) => [name, null]));
-}
-
-// onnxruntime-web 1.30 frees its handle of a foreign output buffer after the first captured run and fails
-// at the second ("Cannot set properties of undefined"); outputs of its own keep theirs.
-function checkStable({ tensors }: GpuSessionContext, graph: Graph, fetches: Ports): void {
-  for (const [name, tensor] of Object.entries(fetches)) {
-    if (tensors.isOwnedByOrt(tensor)) continue;
-    throw new TypeError(
-      `Graph ${graph.name} is captured: output ${name} must be a tensor of createStableTensor.`,
-    );
-  }
 }
 
 function collect(

@@ -2,6 +2,7 @@
 import type { Tensor as OrtTensor } from "onnxruntime-web";
 import { assert } from "../base/assert.ts";
 import type { MemoryAccount } from "../base/memory-meter.ts";
+import type { LossGuard } from "../gpu/loss-guard.ts";
 import { GpuTensor } from "../gpu/tensor.ts";
 import { exclusive } from "./ort.ts";
 import type { Ort } from "./ort.ts";
@@ -12,15 +13,14 @@ import type { Tensor } from "./runtime.ts";
 export class OrtTensors {
   readonly #ort: Ort;
   readonly #account: MemoryAccount;
-  readonly #isLost: () => boolean;
+  readonly #guard: LossGuard;
   readonly #wrappers = new WeakMap<GpuTensor, OrtTensor>();
   readonly #owned = new WeakSet<GpuTensor>();
 
-  /** @param isLost - after a loss onnxruntime must not be called, not even to free */
-  constructor(ort: Ort, account: MemoryAccount, isLost: () => boolean) {
+  constructor(ort: Ort, account: MemoryAccount, guard: LossGuard) {
     this.#ort = ort;
     this.#account = account;
-    this.#isLost = isLost;
+    this.#guard = guard;
   }
 
   /** onnxruntime's tensor over the same memory. */
@@ -56,7 +56,8 @@ export class OrtTensors {
 
   async #release(output: OrtTensor): Promise<void> {
     await exclusive(async () => {
-      if (!this.#isLost()) output.dispose();
+      // After a loss onnxruntime must not be called, not even to free.
+      if (!this.#guard.isLost()) output.dispose();
     });
   }
 }

@@ -53,7 +53,8 @@ async function importBuild(build: OrtBuild): Promise<Ort> {
   const ort = await IMPORTS[build]();
   // One thread: threads need cross-origin isolation, which most pages that embed the library lack.
   ort.env.wasm.numThreads = 1;
-  ort.env.logLevel = "error";
+  // Errors are thrown; the console is the page's.
+  ort.env.logLevel = "fatal";
   // Node (tests of the wasm backend) has no `location` and reads the files from the package itself.
   if (typeof location !== "undefined") ort.env.wasm.wasmPaths = absolute(FILES[build]);
   return ort;

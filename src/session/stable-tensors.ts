@@ -49,7 +49,7 @@ export class StableTensors {
       ort.InferenceSession.create(expandModel(dtype), {
         executionProviders: [{ name: "webgpu", device }],
         preferredOutputLocation: "gpu-buffer",
-        logSeverityLevel: 3,
+        logSeverityLevel: 4,
       }),
     );
     this.#sessions.set(dtype, creating);

@@ -5,20 +5,18 @@ import { MemoryMeter } from "../base/memory-meter.ts";
 import type { Shape } from "../base/shape.ts";
 import type { Graph } from "../graph/graph.ts";
 import { createCpuKernels } from "./cpu-kernels.ts";
-import { CpuTensor, readableCopy } from "./cpu-tensor.ts";
+import { CpuTensor, MAX_CPU_TENSOR_BYTES, readableCopy } from "./cpu-tensor.ts";
 import { createCpuSession } from "./cpu-session.ts";
 import { loadOrt } from "./ort.ts";
 import type { Ort } from "./ort.ts";
 import type { Counters, Runtime, Session, Tensor, TensorData, WeightTensors } from "./runtime.ts";
 import { checkCopy, checkWrite } from "./ranges.ts";
 
-/** 32-bit wasm: its whole heap is 4 GB, and a tensor is copied into it while a graph runs. */
-const MAX_TENSOR_BYTES = 2 ** 31 - 1;
-
 /**
  * Starts onnxruntime's CPU build in this worker. Graphs compute in f32.
  *
- * A "captured" session is an ordinary one here that keeps the rule about constant feeds.
+ * A session that is asked to capture is an ordinary one here (`isCaptured` is false) with the rules of
+ * a captured one.
  */
 export async function createWasmRuntime(): Promise<Runtime> {
   return new WasmRuntime(await loadOrt("cpu"));
@@ -28,7 +26,7 @@ class WasmRuntime implements Runtime {
   readonly backend = "wasm";
   readonly float = "f32";
   readonly device = "wasm";
-  readonly maxTensorBytes = MAX_TENSOR_BYTES;
+  readonly maxTensorBytes = MAX_CPU_TENSOR_BYTES;
   readonly counters: { -readonly [Name in keyof Counters]: number } = {
     readbacks: 0,
     uploads: 0,
@@ -67,8 +65,8 @@ class WasmRuntime implements Runtime {
     return tensor;
   }
 
-  createStableTensor(dtype: DType, shape: Shape): Promise<Tensor> {
-    return Promise.resolve(this.createTensor(dtype, shape));
+  async createStableTensor(dtype: DType, shape: Shape): Promise<Tensor> {
+    return new CpuTensor(dtype, shape, this.memory, true);
   }
 
   write(tensor: Tensor, data: ArrayBufferView, offsetBytes = 0): void {

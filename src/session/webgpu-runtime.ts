@@ -73,13 +73,10 @@ class WebGpuRuntime implements Runtime {
     this.#traffic = new Traffic(device);
     this.counters = this.#traffic.counters;
     this.kernels = createGpuKernels(device);
-    this.#context = {
-      ort,
-      device,
-      guard: new LossGuard(gpu),
-      memory: new GpuMemory(gpu, this.memory),
-      tensors: new OrtTensors(ort, this.memory, () => gpu.lostReason() !== undefined),
-    };
+    const guard = new LossGuard(gpu);
+    const memory = new GpuMemory(gpu, this.memory);
+    const tensors = new OrtTensors(ort, this.memory, guard);
+    this.#context = { ort, device, guard, memory, tensors };
     this.#stable = new StableTensors(this.#context);
   }
 

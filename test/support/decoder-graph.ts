@@ -1,7 +1,7 @@
 // A decoder of one attention layer with a key/value cache that is updated in place: the smallest graph
 // that has everything a real decode loop has.
 import type { Graph } from "../../src/graph/graph.ts";
-import type { Runtime, Tensor } from "../../src/session/runtime.ts";
+import type { Counters, Runtime, Tensor } from "../../src/session/runtime.ts";
 import { onnxGraph } from "./onnx.ts";
 
 export const DECODER = { vocabulary: 24, heads: 2, headSize: 16, capacity: 16 } as const;
@@ -93,7 +93,7 @@ export async function decode(
     await session.run(feeds, fetches);
     pick();
   };
-  const counts = [];
+  const counts: Counters[] = [];
   for (let i = 0; i < options.steps; i++) {
     const before = { ...runtime.counters };
     await step();
@@ -112,13 +112,13 @@ export async function decode(
   return result;
 }
 
-export function difference<Counts extends Record<keyof Counts, number>>(
-  before: Counts,
-  after: Counts,
-): Counts {
-  const entries = Object.entries<number>(after).map(([name, value]) => [
-    name,
-    value - (before as Record<string, number>)[name]!,
-  ]);
-  return Object.fromEntries(entries) as Counts;
+/** What was counted between two copies of `runtime.counters`. */
+export function difference(before: Counters, after: Counters): Counters {
+  return {
+    readbacks: after.readbacks - before.readbacks,
+    uploads: after.uploads - before.uploads,
+    submits: after.submits - before.submits,
+    drains: after.drains - before.drains,
+    fences: after.fences - before.fences,
+  };
 }

@@ -26,6 +26,7 @@ struct Parameters {
 @group(0) @binding(4) var<storage, read_write> count: array<i32>;
 
 const THREADS = 256u;
+const GROUPS = 16u;
 const NO_ID = 0xffffffffu;
 // Below exp(-87) f32 has no normal number; such a token is never drawn.
 const LEAST_EXPONENT = -87.0;
@@ -33,6 +34,8 @@ const LEAST_EXPONENT = -87.0;
 var<workgroup> words: array<u32, THREADS>;
 var<workgroup> winners: array<u32, THREADS>;
 var<workgroup> sums: array<f32, THREADS>;
+var<workgroup> group_words: array<u32, GROUPS>;
+var<workgroup> group_sums: array<f32, GROUPS>;
 
 // What may still be drawn: keys above `key`, and of the keys equal to it the ids below `end`.
 struct Kept {
@@ -67,14 +70,24 @@ fn is_kept(kept: Kept, key: u32, id: u32) -> bool {
   return key > kept.key || (key == kept.key && id < kept.end);
 }
 
+// The sum over the workgroup, in two levels of 16: fewer barriers than a tree, and always in the same order.
 fn total_words(lane: u32, value: u32) -> u32 {
   words[lane] = value;
   workgroupBarrier();
-  for (var reach = THREADS / 2u; reach > 0u; reach /= 2u) {
-    if (lane < reach) {
-      words[lane] += words[lane + reach];
+  if (lane < GROUPS) {
+    var sum = 0u;
+    for (var n = 0u; n < GROUPS; n++) {
+      sum += words[lane * GROUPS + n];
     }
-    workgroupBarrier();
+    group_words[lane] = sum;
+  }
+  workgroupBarrier();
+  if (lane == 0u) {
+    var sum = 0u;
+    for (var n = 0u; n < GROUPS; n++) {
+      sum += group_words[n];
+    }
+    words[0] = sum;
   }
   return workgroupUniformLoad(&words[0]);
 }
@@ -82,11 +95,20 @@ fn total_words(lane: u32, value: u32) -> u32 {
 fn total_sum(lane: u32, value: f32) -> f32 {
   sums[lane] = value;
   workgroupBarrier();
-  for (var reach = THREADS / 2u; reach > 0u; reach /= 2u) {
-    if (lane < reach) {
-      sums[lane] += sums[lane + reach];
+  if (lane < GROUPS) {
+    var sum = 0.0;
+    for (var n = 0u; n < GROUPS; n++) {
+      sum += sums[lane * GROUPS + n];
     }
-    workgroupBarrier();
+    group_sums[lane] = sum;
+  }
+  workgroupBarrier();
+  if (lane == 0u) {
+    var sum = 0.0;
+    for (var n = 0u; n < GROUPS; n++) {
+      sum += group_sums[n];
+    }
+    sums[0] = sum;
   }
   return workgroupUniformLoad(&sums[0]);
 }

@@ -1,0 +1,261 @@
+// The laws of the kernels of session/runtime.ts, the same for every backend.
+import { beforeAll, describe, expect, test } from "vitest";
+import { present } from "../../src/base/assert.ts";
+import { pickTokenId } from "../../src/session/pick-token-id.ts";
+import type { Runtime, Tensor } from "../../src/session/runtime.ts";
+import { largestDifference } from "../support/closeness.ts";
+
+/** Runs the suite on one runtime that all its tests share. */
+export function runKernelContract(create: () => Promise<Runtime>): void {
+  let runtime: Runtime;
+  beforeAll(async () => {
+    runtime = await create();
+  }, 60_000);
+  describe("guidedEuler", () => testGuidedEuler(() => runtime));
+  describe("pickToken", () => testPickToken(() => runtime));
+  describe("pickToken from a distribution", () => testSampling(() => runtime));
+  describe("packPixels", () => testPackPixels(() => runtime));
+}
+
+function testGuidedEuler(get: () => Runtime): void {
+  const f32 = (values: ArrayLike<number>, shape = [values.length]) =>
+    get().createTensor("f32", shape, Float32Array.from(values));
+
+  function bind(options: { latents: Tensor; velocity: Tensor; guidance: number; times: number[] }) {
+    const index = get().createTensor("u32", [1]);
+    const time = f32(options.times.slice(0, 1));
+    const step = get().kernels.guidedEuler({ ...options, times: f32(options.times), index, time });
+    return { step, index, time };
+  }
+
+  test("is exact on a constant velocity of one row", async () => {
+    const latents = f32([0, 1, 2, 3]);
+    const times = Array.from({ length: 9 }, (_, n) => n / 8);
+    const { step, index, time } = bind({
+      latents,
+      velocity: f32([1, 2, 4, 8]),
+      guidance: 5,
+      times,
+    });
+    for (let n = 0; n < 8; n++) step();
+    expect(await get().read(latents)).toEqual(Float32Array.of(1, 3, 6, 11));
+    expect(await get().read(index)).toEqual(Uint32Array.of(8));
+    expect(await get().read(time)).toEqual(Float32Array.of(1));
+  });
+
+  test("guides with two rows: v = u + guidance * (c - u)", async () => {
+    const latents = f32([0, 0]);
+    const velocity = f32([1, 2, 3, 8], [2, 2]);
+    const { step } = bind({ latents, velocity, guidance: 3, times: [0, 0.5] });
+    step();
+    expect(await get().read(latents)).toEqual(Float32Array.of((3 + 3 * -2) / 2, (8 + 3 * -6) / 2));
+  });
+
+  test("moves index and time through a whole schedule, and stops at its end", async () => {
+    const times = Array.from({ length: 31 }, (_, n) => Math.fround(Math.cos((n * Math.PI) / 60)));
+    const last = present(times[30], "last time");
+    const start = Float32Array.from({ length: 1000 }, (_, n) => Math.sin(n));
+    const rows = Float32Array.from({ length: 2000 }, (_, n) => Math.cos(n));
+    const latents = f32(start, [4, 25, 10]);
+    const { step, index, time } = bind({
+      latents,
+      velocity: f32(rows, [2, 4, 25, 10]),
+      guidance: 2,
+      times,
+    });
+    for (let n = 0; n < 30; n++) step();
+    const result = await get().read(latents);
+    const expected = start.map((x, n) => {
+      const [c = 0, u = 0] = [rows[n], rows[n + 1000]];
+      return x + (last - 1) * (u + 2 * (c - u));
+    });
+    // 30 roundings of numbers around 3.
+    expect(largestDifference(result, expected)).toBeLessThan(1e-5);
+    expect(await get().read(time)).toEqual(Float32Array.of(last));
+    step();
+    expect(await get().read(index)).toEqual(Uint32Array.of(30));
+    expect(await get().read(latents)).toEqual(result);
+  });
+}
+
+interface Picks {
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  readonly count?: number;
+  readonly vocabularySize?: number;
+}
+
+/** Picks `count` ids from logits that do not change. */
+async function pickIds(
+  runtime: Runtime,
+  logits: ArrayLike<number>,
+  options: Picks = {},
+): Promise<number[]> {
+  const { temperature = 1, topK = 0, topP = 1, seed = 1, count = 1 } = options;
+  const { vocabularySize = logits.length } = options;
+  const tensors = {
+    logits: runtime.createTensor("f32", [1, 1, logits.length], Float32Array.from(logits)),
+    token: runtime.createTensor("i32", [1, 1]),
+    ids: runtime.createTensor("i32", [count]),
+    count: runtime.createTensor("i32", [1]),
+  };
+  const sampling = { temperature, topK, topP, seed, vocabularySize };
+  const pick = runtime.kernels.pickToken({ ...tensors, advance: [], ...sampling });
+  for (let n = 0; n < count; n++) pick();
+  const ids = [...(await runtime.read(tensors.ids))];
+  for (const tensor of Object.values(tensors)) tensor.dispose();
+  return ids;
+}
+
+function testPickToken(get: () => Runtime): void {
+  test("of temperature 0 is the largest logit, the lowest id of equals", async () => {
+    const greedy = { temperature: 0 };
+    expect(await pickIds(get(), [-3, -1, -2, -1], greedy)).toEqual([1]);
+    expect(await pickIds(get(), [-0, 0, -0], greedy)).toEqual([0]);
+    expect(await pickIds(get(), [Number.NaN, -Infinity, -5, Number.NaN], greedy)).toEqual([2]);
+    const wide = new Float32Array(5000);
+    wide[4321] = wide[777] = 1;
+    expect(await pickIds(get(), wide, greedy)).toEqual([777]);
+  });
+
+  test("never picks padding rows", async () => {
+    const logits = [1, 2, 3, 100, 100];
+    expect(await pickIds(get(), logits, { temperature: 0, vocabularySize: 3 })).toEqual([2]);
+    const drawn = await pickIds(get(), logits, { temperature: 9, vocabularySize: 3, count: 60 });
+    expect(Math.max(...drawn)).toBe(2);
+  });
+
+  test("writes token, ids and count, and moves every length on", async () => {
+    const runtime = get();
+    const one = (value: number) => runtime.createTensor("i32", [1], Int32Array.of(value));
+    const [token, ids, count] = [one(0), runtime.createTensor("i32", [3]), one(1)];
+    const advance = [one(10), one(20), one(30)];
+    const logits = runtime.createTensor("f32", [4], Float32Array.of(0, 0, 5, 0));
+    const greedy = { temperature: 0, topK: 0, topP: 1, seed: 0, vocabularySize: 4 };
+    const pick = runtime.kernels.pickToken({ logits, token, ids, count, advance, ...greedy });
+    pick();
+    expect(await runtime.read(ids)).toEqual(Int32Array.of(0, 2, 0));
+    pick();
+    pick();
+    expect(await runtime.read(token)).toEqual(Int32Array.of(2));
+    expect(await runtime.read(ids)).toEqual(Int32Array.of(0, 2, 2));
+    expect(await runtime.read(count)).toEqual(Int32Array.of(4));
+    const lengths = await Promise.all(advance.map((tensor) => runtime.read(tensor)));
+    expect(lengths.map(([value]) => value)).toEqual([13, 23, 33]);
+  });
+}
+
+const probabilities = [0.4, 0.2, 0.2, 0.1, 0.05, 0.05];
+const logitsOf = (values: readonly number[]) => values.map((p) => Math.log(p));
+
+function testSampling(get: () => Runtime): void {
+  const support = async (options: Picks) =>
+    [
+      ...new Set(await pickIds(get(), logitsOf(probabilities), { count: 120, ...options })),
+    ].toSorted((a, b) => a - b);
+
+  test("follows it (chi-square, 5 degrees of freedom, p = 0.001)", async () => {
+    const count = 2000;
+    for (const temperature of [1, 2]) {
+      const ids = await pickIds(get(), logitsOf(probabilities), { temperature, count, seed: 5 });
+      const powers = probabilities.map((p) => p ** (1 / temperature));
+      const total = powers.reduce((a, b) => a + b, 0);
+      const chi = powers.reduce((sum, power, id) => {
+        const expected = (count * power) / total;
+        const seen = ids.filter((picked) => picked === id).length;
+        return sum + (seen - expected) ** 2 / expected;
+      }, 0);
+      expect(chi).toBeLessThan(20.5);
+    }
+  });
+
+  test("keeps the topK likeliest, the lowest ids of equals", async () => {
+    expect(await support({ topK: 1 })).toEqual([0]);
+    expect(await support({ topK: 2 })).toEqual([0, 1]);
+    expect(await support({ topK: 3 })).toEqual([0, 1, 2]);
+    expect(await support({ topK: 99 })).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  test("keeps the smallest set that reaches topP, the lowest ids of equals", async () => {
+    expect(await support({ topP: 0.3 })).toEqual([0]);
+    expect(await support({ topP: 0.55 })).toEqual([0, 1]);
+    expect(await support({ topP: 0.75 })).toEqual([0, 1, 2]);
+    expect(await support({ topP: 0.93 })).toEqual([0, 1, 2, 3, 4]);
+    expect(await support({ topP: 1e-6 })).toEqual([0]);
+  });
+
+  test("cuts to topP what topK left", async () => {
+    // Of 0.4, 0.2, 0.2 the first two are three quarters.
+    expect(await support({ topK: 3, topP: 0.74 })).toEqual([0, 1]);
+    expect(await support({ topK: 3, topP: 0.76 })).toEqual([0, 1, 2]);
+  });
+
+  test("gives the same ids for the same seed and others for another", async () => {
+    const logits = new Float32Array(64);
+    const draw = (seed: number) => pickIds(get(), logits, { seed, count: 40 });
+    const first = await draw(2 ** 40 + 1);
+    expect(await draw(2 ** 40 + 1)).toEqual(first);
+    for (const seed of [1, 2 ** 40, 2 ** 41 + 1, -1, 0])
+      expect(await draw(seed)).not.toEqual(first);
+    expect(new Set(first).size).toBeGreaterThan(20);
+  });
+
+  test("never draws a masked token", async () => {
+    const logits = [0, -Infinity, 0, Number.NaN, -1e30];
+    expect(
+      [...new Set(await pickIds(get(), logits, { count: 100 }))].toSorted((a, b) => a - b),
+    ).toEqual([0, 2]);
+  });
+
+  test(
+    "agrees with the plain reference, also on a large vocabulary",
+    { timeout: 60_000 },
+    async () => {
+      const cases = [
+        { size: 1, topK: 0, topP: 1 },
+        { size: 257, topK: 0, topP: 0.8 },
+        { size: 1000, topK: 40, topP: 0.9 },
+        { size: 102_400, topK: 0, topP: 0.95 },
+        { size: 152_064, topK: 50, topP: 0.9 },
+      ];
+      for (const { size, topK, topP } of cases) {
+        // Quarters, so that there are many ties.
+        const logits = Float32Array.from(
+          { length: size },
+          (_, n) => Math.round(40 * Math.sin(n * n)) / 4,
+        );
+        const options = { temperature: 0.8, topK, topP, seed: size };
+        const expected = Array.from({ length: 12 }, (_, count) =>
+          pickTokenId(logits, options, count),
+        );
+        expect(await pickIds(get(), logits, { ...options, count: 12 })).toEqual(expected);
+      }
+    },
+  );
+}
+
+function testPackPixels(get: () => Runtime): void {
+  async function pack(values: number[], rounding: "truncate" | "round"): Promise<number[]> {
+    const pixels = values.length / 3;
+    const image = get().createTensor("f32", [3, 1, pixels], Float32Array.from(values));
+    const packed = get().createTensor("u32", [1, pixels]);
+    get().kernels.packPixels({ image, packed, width: pixels, height: 1, rounding })();
+    const words = await get().read(packed);
+    return [...new Uint8Array(Uint32Array.from(words).buffer)];
+  }
+
+  test("truncates or rounds, planes to RGBA", async () => {
+    const gray = 2 * (100.75 / 255) - 1;
+    expect(await pack([-1, gray, 1], "truncate")).toEqual([0, 100, 255, 255]);
+    expect(await pack([-1, gray, 1], "round")).toEqual([0, 101, 255, 255]);
+    expect(await pack([-1, 1, gray, 1, 1, -1], "round")).toEqual([
+      0, 101, 255, 255, 255, 255, 0, 255,
+    ]);
+  });
+
+  test("clamps what is outside [-1, 1]", async () => {
+    expect(await pack([-7, 7, 1.001], "round")).toEqual([0, 255, 255, 255]);
+  });
+}

@@ -1,0 +1,296 @@
+// The laws of session/runtime.ts, the same for every backend. A suite, not a test file: each backend's
+// test calls it with its own way to start a runtime.
+import { beforeAll, describe, expect, test } from "vitest";
+import { present } from "../../src/base/assert.ts";
+import { f32ToF16 } from "../../src/base/float16.ts";
+import type { Runtime, Tensor } from "../../src/session/runtime.ts";
+import { decode, decoderWeights } from "../support/decoder-graph.ts";
+import { onnxGraph } from "../support/onnx.ts";
+
+/** Runs the suite on one runtime that all its tests share. */
+export function runRuntimeContract(create: () => Promise<Runtime>): void {
+  let runtime: Runtime;
+  beforeAll(async () => {
+    runtime = await create();
+  }, 60_000);
+  describe("tensors", () => testTensors(() => runtime));
+  describe("write and copy", () => testRanges(() => runtime));
+  describe("sessions", () => testSessions(() => runtime));
+  describe("captured sessions", () => testCapture(() => runtime));
+  describe("counters", () => testCounters(() => runtime));
+}
+
+function testTensors(get: () => Runtime): void {
+  test("are zeroed", async () => {
+    const tensor = get().createTensor("f32", [5]);
+    expect(await get().read(tensor)).toEqual(new Float32Array(5));
+  });
+
+  test.for([
+    ["f32", Float32Array.of(1.5, -2, 3)],
+    ["i32", Int32Array.of(1, -2, 3)],
+    ["u32", Uint32Array.of(1, 2, 0xffffffff)],
+    ["u8", Uint8Array.of(1, 2, 255)],
+    ["bool", Uint8Array.of(1, 0, 1)],
+  ] as const)("come back as they were made: %s", async ([dtype, data]) => {
+    const tensor = get().createTensor(dtype, [3], data);
+    expect(tensor.byteLength).toBe(data.byteLength);
+    expect(await get().read(tensor)).toEqual(data);
+  });
+
+  test("of halves come back widened", async () => {
+    const values = Float32Array.of(0.5, -2, 65504);
+    const tensor = get().createTensor("f16", [3], f32ToF16(values));
+    expect(await get().read(tensor)).toEqual(values);
+  });
+
+  test("of i64 come back as i32", async () => {
+    const tensor = get().createTensor("i64", [2], BigInt64Array.of(7n, -8n));
+    expect(await get().read(tensor)).toEqual(Int32Array.of(7, -8));
+  });
+
+  test("count their bytes until they are disposed, once", () => {
+    const before = get().memory.tensorBytes;
+    const tensor = get().createTensor("f32", [10, 10]);
+    expect(get().memory.tensorBytes - before).toBe(400);
+    tensor.dispose();
+    tensor.dispose();
+    expect(get().memory.tensorBytes).toBe(before);
+    expect(get().memory.peakTensorBytes).toBeGreaterThanOrEqual(before + 400);
+  });
+
+  test("refuse to be read after dispose", async () => {
+    const tensor = get().createTensor("f32", [1]);
+    tensor.dispose();
+    await expect(get().read(tensor)).rejects.toThrow("disposed");
+  });
+
+  test("beyond the limit are out-of-memory, with both numbers", () => {
+    const elements = get().maxTensorBytes / 4 + 1;
+    expect(() => get().createTensor("f32", [Math.ceil(elements)])).toThrow(
+      expect.objectContaining({
+        code: "out-of-memory",
+        details: expect.objectContaining({ limitBytes: get().maxTensorBytes }),
+      }),
+    );
+  });
+
+  test("that are stable are zeroed, also where an old one was", async () => {
+    for (const value of [1, 2]) {
+      const tensor = await get().createStableTensor("f32", [2, 3]);
+      expect(await get().read(tensor)).toEqual(new Float32Array(6));
+      get().write(tensor, new Float32Array(6).fill(value));
+      tensor.dispose();
+    }
+  });
+
+  test.for(["f32", "f16", "i32", "u32", "u8", "bool", "i64"] as const)(
+    "may be stable in every dtype: %s",
+    async (dtype, { skip }) => {
+      if (dtype === "f16" && get().backend === "webgpu" && get().float !== "f16") skip();
+      const tensor = await get().createStableTensor(dtype, [3]);
+      expect([...(await get().read(tensor))]).toEqual([0, 0, 0]);
+      tensor.dispose();
+    },
+  );
+}
+
+function testRanges(get: () => Runtime): void {
+  const digits = () => get().createTensor("f32", [6], Float32Array.of(0, 1, 2, 3, 4, 5));
+
+  test("a write changes its bytes only", async () => {
+    const tensor = digits();
+    get().write(tensor, Float32Array.of(8, 9), 8);
+    expect(await get().read(tensor)).toEqual(Float32Array.of(0, 1, 8, 9, 4, 5));
+  });
+
+  test("a write may end on a broken word at the end of a tensor", async () => {
+    const tensor = get().createTensor("u8", [7]);
+    get().write(tensor, Uint8Array.of(1, 2, 3), 4);
+    expect(await get().read(tensor)).toEqual(Uint8Array.of(0, 0, 0, 0, 1, 2, 3));
+  });
+
+  test("a copy moves the range it names", async () => {
+    const target = get().createTensor("f32", [4]);
+    get().copy(digits(), target, { sourceOffset: 8, targetOffset: 4, bytes: 8 });
+    expect(await get().read(target)).toEqual(Float32Array.of(0, 2, 3, 0));
+  });
+
+  test("a copy without a range fills what fits", async () => {
+    const target = get().createTensor("f32", [4]);
+    get().copy(digits(), target);
+    expect(await get().read(target)).toEqual(Float32Array.of(0, 1, 2, 3));
+  });
+
+  test.for([
+    ["a write past the end", (tensor: Tensor) => get().write(tensor, new Float32Array(3), 16)],
+    ["a write off a word", (tensor: Tensor) => get().write(tensor, new Float32Array(1), 2)],
+    ["a copy past the end", (tensor: Tensor) => get().copy(digits(), tensor, { bytes: 28 })],
+    ["a copy onto itself", (tensor: Tensor) => get().copy(tensor, tensor)],
+  ] as const)("%s is a RangeError", ([, act]) => {
+    expect(() => act(digits())).toThrow(RangeError);
+  });
+}
+
+// y = x * scale + x, rows of any number; z has the shape of x.
+function scaleGraph(name = "scale") {
+  return onnxGraph({
+    name,
+    inputs: [{ name: "x", dtype: "f32", shape: ["rows", 2] }],
+    outputs: [
+      { name: "y", dtype: "f32", shape: ["rows", 2] },
+      { name: "z", dtype: "f32", shape: ["rows", 2] },
+    ],
+    weightParts: [{ name: "scale", dtype: "f32", shape: [2] }],
+    nodes: [
+      { op: "Mul", inputs: ["x", "scale"], outputs: ["z"] },
+      { op: "Add", inputs: ["z", "x"], outputs: ["y"] },
+    ],
+  });
+}
+
+const scaleOf = (runtime: Runtime) =>
+  new Map([["scale", runtime.createTensor("f32", [2], Float32Array.of(10, 100))]]);
+
+function testSessions(get: () => Runtime): void {
+  const rows = (...values: number[]) =>
+    get().createTensor("f32", [values.length / 2, 2], Float32Array.from(values));
+
+  test("run over weights that stay the caller's, with any size of a named dimension", async () => {
+    const weights = scaleOf(get());
+    const session = await get().createSession(scaleGraph(), weights);
+    const one = await session.run({ x: rows(1, 2) });
+    const two = await session.run({ x: rows(1, 2, 3, 4) });
+    expect(await get().read(present(one["y"], "y"))).toEqual(Float32Array.of(11, 202));
+    expect(present(two["y"], "y").shape).toEqual([2, 2]);
+    await session.dispose();
+    expect(await get().read(present(two["z"], "z"))).toEqual(Float32Array.of(10, 200, 30, 400));
+    expect(await get().read(present(weights.get("scale"), "scale"))).toEqual(
+      Float32Array.of(10, 100),
+    );
+  });
+
+  test("write into the tensors that are fetched and allocate the others", async () => {
+    const session = await get().createSession(scaleGraph(), scaleOf(get()));
+    const y = get().createTensor("f32", [1, 2]);
+    const before = get().memory.tensorBytes;
+    const outputs = await session.run({ x: rows(1, 1) }, { y });
+    expect(outputs["y"]).toBe(y);
+    expect(await get().read(y)).toEqual(Float32Array.of(11, 101));
+    expect(get().memory.tensorBytes).toBeGreaterThan(before);
+    present(outputs["z"], "z").dispose();
+  });
+
+  test("share one lock: runs and creations at the same time all succeed", async () => {
+    const names = ["a", "b", "c"];
+    const sessions = await Promise.all(
+      names.map((name) => get().createSession(scaleGraph(name), scaleOf(get()))),
+    );
+    const inputs = Array.from({ length: 6 }, (_, n) => rows(n, n));
+    const results = await Promise.all(
+      inputs.flatMap((x) => sessions.map((session) => session.run({ x }))),
+    );
+    const values = await Promise.all(results.map(({ y }) => get().read(present(y, "y"))));
+    values.forEach((value, n) => {
+      const x = Math.floor(n / sessions.length);
+      expect(value).toEqual(Float32Array.of(11 * x, 101 * x));
+    });
+    await Promise.all(sessions.map((session) => session.dispose()));
+  });
+
+  test("may be disposed twice", async () => {
+    const session = await get().createSession(scaleGraph(), scaleOf(get()));
+    await session.dispose();
+    await session.dispose();
+    await expect(session.run({ x: rows(1, 1) })).rejects.toThrow("disposed");
+  });
+
+  test("name what is wrong with a binding", async () => {
+    const session = await get().createSession(scaleGraph(), scaleOf(get()));
+    const x = rows(1, 1);
+    const wide = get().createTensor("f32", [1, 3]);
+    await expect(session.run({})).rejects.toThrow("input x is not fed");
+    await expect(session.run({ x, w: x })).rejects.toThrow("no input w");
+    await expect(session.run({ x: wide })).rejects.toThrow("f32 [rows, 2], got f32 [1, 3]");
+    await expect(session.run({ x }, { q: x })).rejects.toThrow("no output q");
+    await expect(session.run({ x }, { y: rows(1, 1, 2, 2) })).rejects.toThrow("y is f32");
+    await expect(get().createSession(scaleGraph(), new Map())).rejects.toThrow("scale is missing");
+  });
+
+  test("say which graph onnxruntime refuses", async () => {
+    const graph = { ...scaleGraph("broken"), bytes: Uint8Array.of(8, 10, 58, 0) };
+    await expect(get().createSession(graph, scaleOf(get()))).rejects.toThrow("compile broken");
+  });
+}
+
+function testCapture(get: () => Runtime): void {
+  test(
+    "equal uncaptured ones bit for bit, cache and lengths changing in place",
+    { timeout: 120_000 },
+    async () => {
+      const weights = decoderWeights(get());
+      const plain = await decode(get(), weights, { capture: false, steps: 10 });
+      const captured = await decode(get(), weights, { capture: true, steps: 10 });
+      expect(new Set(plain.ids).size).toBeGreaterThan(3);
+      expect(captured.total).toEqual(Int32Array.of(11));
+      expect(captured.ids).toEqual(plain.ids);
+      expect(captured.logits).toEqual(plain.logits);
+      expect(captured.key).toEqual(plain.key);
+    },
+  );
+
+  test("keep the tensors of their first run", async () => {
+    const graph = staticGraph();
+    const session = await get().createSession(graph, new Map(), { capture: true });
+    const x = get().createTensor("f32", [4], Float32Array.of(1, 2, 3, 4));
+    const y = await get().createStableTensor("f32", [4]);
+    await session.run({ x }, { y });
+    await session.run({ x }, { y });
+    get().write(x, Float32Array.of(5, 6, 7, 8));
+    await session.run({ x }, { y });
+    expect(await get().read(y)).toEqual(Float32Array.of(10, 12, 14, 16));
+    const other = get().createTensor("f32", [4]);
+    await expect(session.run({ x: other }, { y })).rejects.toThrow(
+      "keeps the tensor of the first run",
+    );
+    await session.dispose();
+  });
+
+  test("want every output fetched into a stable tensor", async () => {
+    const session = await get().createSession(staticGraph(), new Map(), { capture: true });
+    const x = get().createTensor("f32", [4]);
+    await expect(session.run({ x })).rejects.toThrow("y must be fetched");
+    const y = get().createTensor("f32", [4]);
+    await expect(session.run({ x }, { y })).rejects.toThrow("createStableTensor");
+    await session.dispose();
+  });
+}
+
+function staticGraph() {
+  return onnxGraph({
+    name: "double",
+    inputs: [{ name: "x", dtype: "f32", shape: [4] }],
+    outputs: [{ name: "y", dtype: "f32", shape: [4] }],
+    nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"] }],
+  });
+}
+
+function testCounters(get: () => Runtime): void {
+  test("count uploads, submits, read backs and marks", async () => {
+    const { counters } = get();
+    const before = { ...counters };
+    const [a, b] = [
+      get().createTensor("f32", [1], Float32Array.of(1)),
+      get().createTensor("f32", [1]),
+    ];
+    get().write(b, Float32Array.of(2));
+    expect(counters.uploads - before.uploads).toBe(2);
+    get().copy(a, b);
+    expect(counters.submits - before.submits).toBe(1);
+    await get().fence();
+    expect(counters.fences - before.fences).toBe(1);
+    await get().read(b);
+    expect(counters.readbacks - before.readbacks).toBe(1);
+    expect(counters.drains).toBe(before.drains);
+  });
+}
