@@ -1,0 +1,118 @@
+// Stored manifest -> runtime -> weights on the device -> compiled stages, in the order in which it happens.
+import { fail, ModelError } from "../base/errors.ts";
+import type { LoadProgress } from "../base/events.ts";
+import type { ModelInfo } from "../base/info.ts";
+import type { CheckpointFiles, Family, Stages } from "../models/family.ts";
+import { familyById } from "../models/registry.ts";
+import type { BackendKind, Runtime } from "../session/runtime.ts";
+import { createWasmRuntime } from "../session/wasm-runtime.ts";
+import { createWebGpuRuntime } from "../session/webgpu-runtime.ts";
+import { WeightBank } from "../session/weight-bank.ts";
+import type { Manifest } from "../weights/manifest.ts";
+import { readTensors } from "../weights/read-model.ts";
+import { openStore } from "../weights/store.ts";
+import type { WeightStore } from "../weights/weight-store.ts";
+import { parseFiles } from "./checkpoint-files.ts";
+import type { LoadedModel, LoadRequest } from "./engine.ts";
+
+/**
+ * Brings a stored model to this worker's device.
+ *
+ * @throws ModelError weights-corrupt when the model is not stored or damaged, webgpu-unavailable,
+ * out-of-memory, checkpoint-invalid; the signal's reason
+ */
+export async function loadStages(
+  request: LoadRequest,
+  onProgress: (progress: LoadProgress) => void,
+  signal: AbortSignal,
+): Promise<LoadedModel> {
+  const started = performance.now();
+  const store = await openStore();
+  const manifest = await store.readManifest(request.manifestKey);
+  if (manifest === undefined) {
+    throw fail("weights-corrupt", "The model is not stored any more. Load it again.");
+  }
+  const runtime = await createRuntime(request.backend);
+  try {
+    const compile = { runtime, store, manifest, onProgress, signal };
+    return await compileStages(compile, started);
+  } catch (error) {
+    await runtime.dispose();
+    throw error;
+  }
+}
+
+/** What is being brought where. */
+export interface CompileRequest {
+  readonly runtime: Runtime;
+  readonly store: WeightStore;
+  readonly manifest: Manifest;
+  readonly onProgress: (progress: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Uploads a stored model's weights to a runtime and compiles its stages. The runtime is disposed with them. */
+export async function compileStages(
+  { runtime, store, manifest, onProgress, signal }: CompileRequest,
+  started: number = performance.now(),
+): Promise<LoadedModel> {
+  const family = await familyById(manifest.family);
+  const files: CheckpointFiles = parseFiles(manifest.files);
+  const options = { onProgress, ...(signal === undefined ? {} : { signal }) };
+  const weights = new WeightBank(runtime, (names) =>
+    readTensors(store, manifest, { names, ...options }),
+  );
+  const reportStage = (stage: string): void => {
+    const none = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
+    onProgress({ phase: "compile", file: stage, ...none });
+  };
+  const stages = await family.createStages({
+    config: family.parse(files),
+    ...{ files, runtime, weights, quantization: manifest.quantization, onStage: reportStage },
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const loadSeconds = (performance.now() - started) / 1000;
+  return {
+    stages,
+    info: () => modelInfo(family, manifest, stages, loadSeconds),
+    dispose: async () => {
+      await stages.dispose();
+      weights.dispose();
+      await runtime.dispose();
+    },
+  };
+}
+
+// The best there is, unless one was asked for: then its absence is an error, not a surprise.
+async function createRuntime(asked: BackendKind | undefined): Promise<Runtime> {
+  if (asked === "wasm") return createWasmRuntime();
+  try {
+    return await createWebGpuRuntime();
+  } catch (error) {
+    const isAbsent = ModelError.isModelError(error) && error.code === "webgpu-unavailable";
+    if (asked === "webgpu" || !isAbsent) throw error;
+    return createWasmRuntime();
+  }
+}
+
+function modelInfo(
+  family: Family,
+  manifest: Manifest,
+  stages: Stages,
+  loadSeconds: number,
+): ModelInfo {
+  const { runtime, draw } = stages;
+  const { backend, device, float, memory, counters } = runtime;
+  return {
+    family: family.id,
+    capabilities: family.capabilities,
+    ...{ backend, device, dtype: float, quantization: manifest.quantization },
+    storedBytes: manifest.totalBytes,
+    tensorBytes: memory.tensorBytes,
+    peakTensorBytes: memory.peakTensorBytes,
+    ...stages.info(),
+    traffic: { ...counters },
+    loadSeconds,
+    ...(draw === undefined ? {} : { imageDefaults: draw.defaults }),
+  };
+}
