@@ -1,0 +1,197 @@
+// From a published checkpoint to stored weights, in the order in which it happens: is it stored already,
+// which family is it, what does the family need, fetch and store that.
+import type { Quantization } from "../base/dtype.ts";
+import { fail, ModelError } from "../base/errors.ts";
+import type { SourceLocation } from "../base/source-location.ts";
+import type { Family } from "../models/family.ts";
+import { detectFamily, familyById } from "../models/registry.ts";
+import { openCheckpoint, readSideFiles } from "../weights/checkpoint.ts";
+import type { Checkpoint } from "../weights/checkpoint.ts";
+import { openCompanion } from "../weights/companion.ts";
+import { importCheckpoint, repairShards } from "../weights/import-checkpoint.ts";
+import { parseJson } from "../weights/json-file.ts";
+import { manifestKey } from "../weights/manifest.ts";
+import type { Manifest } from "../weights/manifest.ts";
+import { openSource } from "../weights/source.ts";
+import type { CheckpointSource, ReadOptions, SourceOptions } from "../weights/source.ts";
+import type { WeightStore } from "../weights/weight-store.ts";
+import { parseFiles } from "./checkpoint-files.ts";
+import type { ImportOutcome, ImportRequest, ImportTools } from "./loader.ts";
+
+const CONFIG = "config.json";
+
+/**
+ * Stores a checkpoint, unless it is stored.
+ *
+ * @throws RangeError for a companion that the family does not have
+ * @throws ModelError of detectFamily, of the family's parser, and of importCheckpoint
+ */
+export async function importModel(
+  request: ImportRequest,
+  store: WeightStore,
+  tools: ImportTools,
+): Promise<ImportOutcome> {
+  const opened = await open(request, tools);
+  const stored = await store.readManifest(opened.key);
+  if (stored) {
+    await store.touch(stored.key);
+    return outcomeOf(stored, true);
+  }
+  try {
+    return outcomeOf(await fetchModel(request.quantization, opened, store, tools), false);
+  } finally {
+    opened.source.close();
+  }
+}
+
+/**
+ * Checks every byte of a stored model, and fetches again what is damaged or gone.
+ *
+ * @throws ModelError weights-corrupt when the source no longer has these weights; those of importCheckpoint
+ */
+export async function repairModel(
+  request: ImportRequest,
+  store: WeightStore,
+  tools: ImportTools,
+): Promise<void> {
+  const { key } = await open(request, tools);
+  const manifest = await store.readManifest(key);
+  if (!manifest) throw fail("weights-corrupt", "The model is not stored any more. Load it again.");
+  const hashes = await damagedShards(manifest, store, tools.signal);
+  if (hashes.length === 0) return;
+  const { source, ...opened } = await open(pinRequest(request, manifest), tools);
+  const family = pinFamily(await familyById(manifest.family), manifest);
+  const companions = await openCompanions(family, { source, ...opened }, tools);
+  const { onProgress, signal } = tools;
+  const sources = { ...companions, "": source };
+  await repairShards({ manifest, hashes, sources, store, onProgress, signal });
+}
+
+interface Opened {
+  readonly source: CheckpointSource;
+  /** Companions that the user named. */
+  readonly chosen: Readonly<Record<string, CheckpointSource>>;
+  readonly sourceOptions: SourceOptions;
+}
+
+// Nothing is contacted yet.
+async function open(
+  { location, companions, quantization, hubUrl }: ImportRequest,
+  { fetch }: ImportTools,
+): Promise<Opened & { readonly key: string }> {
+  const sourceOptions = { fetch, ...(hubUrl === undefined ? {} : { hubUrl }) };
+  const source = await openSource(location, sourceOptions);
+  const chosen: Record<string, CheckpointSource> = {};
+  for (const [name, companion] of Object.entries(companions)) {
+    chosen[name] = await openSource(companion, sourceOptions);
+  }
+  const ids = Object.fromEntries(Object.entries(chosen).map(([name, { id }]) => [name, id]));
+  const key = await manifestKey({ source: source.id, quantization, companions: ids });
+  return { source, chosen, sourceOptions, key };
+}
+
+async function fetchModel(
+  quantization: Quantization,
+  { key, ...opened }: Opened & { readonly key: string },
+  store: WeightStore,
+  { onProgress, signal }: ImportTools,
+): Promise<Manifest> {
+  const { source } = opened;
+  const resolving = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
+  onProgress({ phase: "resolve", file: CONFIG, ...resolving });
+  const config = await readSideFiles(source, [{ name: CONFIG, isRequired: true }], { signal });
+  const family = await detectFamily(parseJson(config[CONFIG] ?? "", CONFIG));
+  const rest = family.sideFiles.filter(({ name }) => name !== CONFIG);
+  const files = { ...config, ...(await readSideFiles(source, rest, { signal })) };
+  const companions: Record<string, Checkpoint> = {};
+  const sources = await openCompanions(family, opened, { signal });
+  for (const [name, companion] of Object.entries(sources)) {
+    const wanted = family.companions[name]?.sideFiles ?? [];
+    const texts = await readSideFiles(companion, wanted, { signal });
+    for (const [path, text] of Object.entries(texts)) files[`${name}/${path}`] = text;
+    companions[name] = await openCheckpoint(companion, { signal });
+  }
+  const declarations = family.declareWeights(family.parse(parseFiles(files)), quantization);
+  const checkpoint = await openCheckpoint(source, { signal });
+  return importCheckpoint({
+    key,
+    family: family.id,
+    checkpoint,
+    companions,
+    declarations,
+    quantization,
+    files,
+    store,
+    onProgress,
+    signal,
+  });
+}
+
+async function openCompanions(
+  { id, companions }: Pick<Family, "id" | "companions">,
+  { source, chosen, sourceOptions }: Opened,
+  options: ReadOptions,
+): Promise<Record<string, CheckpointSource>> {
+  const known = Object.keys(companions);
+  const unknown = Object.keys(chosen).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    const has = known.length === 0 ? "none" : known.join(", ");
+    throw new RangeError(`A ${id} model has no companion "${unknown}"; it has ${has}.`);
+  }
+  const sources: Record<string, CheckpointSource> = {};
+  for (const [name, { repository }] of Object.entries(companions)) {
+    sources[name] =
+      chosen[name] ?? (await openCompanion({ name, source, repository }, sourceOptions, options));
+  }
+  return sources;
+}
+
+// The commits that were stored: branches may have moved on.
+function pinRequest(request: ImportRequest, { revision, companions }: Manifest): ImportRequest {
+  const pinned = Object.entries(request.companions).map(
+    ([name, location]) => [name, pin(location, companions[name]?.revision)] as const,
+  );
+  return {
+    ...request,
+    location: pin(request.location, revision),
+    companions: Object.fromEntries(pinned),
+  };
+}
+
+function pin(location: SourceLocation, revision = ""): SourceLocation {
+  return location.kind === "hub" && revision !== "" ? { ...location, revision } : location;
+}
+
+function pinFamily(family: Family, manifest: Manifest): Pick<Family, "id" | "companions"> {
+  const pinned = Object.entries(family.companions).map(([name, companion]) => {
+    const revision = manifest.companions[name]?.revision ?? "";
+    const suffix = revision === "" ? "" : `@${revision}`;
+    return [name, { ...companion, repository: companion.repository + suffix }] as const;
+  });
+  return { id: family.id, companions: Object.fromEntries(pinned) };
+}
+
+async function damagedShards(
+  { shards }: Manifest,
+  store: WeightStore,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const damaged: string[] = [];
+  for (const shard of shards) {
+    signal.throwIfAborted();
+    try {
+      await store.get(shard);
+    } catch (error) {
+      if (!ModelError.isModelError(error) || error.code !== "weights-corrupt") throw error;
+      damaged.push(shard.hash);
+    }
+  }
+  return damaged;
+}
+
+function outcomeOf(
+  { key, family, totalBytes, source, revision }: Manifest,
+  alreadyStored: boolean,
+): ImportOutcome {
+  return { manifestKey: key, family, storedBytes: totalBytes, alreadyStored, source, revision };
+}
