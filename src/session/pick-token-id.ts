@@ -23,34 +23,56 @@ export interface PickOptions {
  */
 export function pickTokenId(logits: Float32Array, options: PickOptions, count: number): number {
   if (options.temperature === 0) return largest(logits);
-  const kept = keepLikely(logits, options);
-  const total = kept.reduce((sum, { weight }) => sum + weight, 0);
-  const target = uniformOf(options.seed, count) * total;
+  const weights = weigh(logits, options.temperature);
+  const kept = keepTopP(keepTopK(idsOf(weights), weights, options.topK), weights, options.topP);
+  const goal = uniformOf(options.seed, count) * totalOf(kept, weights);
   let sum = 0;
   let picked = 0;
-  for (const { id, weight } of kept.toSorted((a, b) => a.id - b.id)) {
-    if (weight === 0) continue;
+  for (const id of kept.toSorted((a, b) => a - b)) {
     picked = id;
-    sum += weight;
-    if (sum > target) break;
+    sum += weights[id] ?? 0;
+    if (sum > goal) break;
   }
   return picked;
 }
 
-/** Ids that may be drawn, most likely first, with their weights (not normalised). */
-function keepLikely(logits: Float32Array, options: PickOptions): { id: number; weight: number }[] {
-  const { temperature, topK, topP } = options;
+// Probabilities before normalisation; that of NaN is 0.
+function weigh(logits: Float32Array, temperature: number): Float64Array {
   const peak = logits[largest(logits)] ?? 0;
-  const ranked = [...logits]
-    .map((logit, id) => ({ id, logit: Number.isNaN(logit) ? Number.NEGATIVE_INFINITY : logit }))
-    .toSorted((a, b) => b.logit - a.logit || a.id - b.id)
-    .slice(0, topK === 0 ? logits.length : topK)
-    .map(({ id, logit }) => ({ id, weight: Math.exp((logit - peak) / temperature) }));
-  if (topP >= 1) return ranked;
-  const goal = topP * ranked.reduce((sum, { weight }) => sum + weight, 0);
+  return Float64Array.from(logits, (logit) => Math.exp((logit - peak) / temperature) || 0);
+}
+
+function idsOf(weights: Float64Array): number[] {
+  const ids: number[] = [];
+  for (let id = 0; id < weights.length; id++) if (weights[id] !== 0) ids.push(id);
+  return ids;
+}
+
+function keepTopK(ids: number[], weights: Float64Array, topK: number): number[] {
+  if (topK === 0 || topK >= ids.length) return ids;
+  // Sorting plain numbers first is much faster than sorting all ids by their weight.
+  const least = weights.toSorted().at(-topK) ?? 0;
+  return byLikelihood(ids, weights, least).slice(0, topK);
+}
+
+function keepTopP(ids: number[], weights: Float64Array, topP: number): number[] {
+  if (topP >= 1) return ids;
+  const total = totalOf(ids, weights);
+  // All ids below this weight together are less than what topP leaves out.
+  const likely = byLikelihood(ids, weights, ((1 - topP) * total) / ids.length);
   let sum = 0;
-  const last = ranked.findIndex(({ weight }) => (sum += weight) >= goal);
-  return ranked.slice(0, last + 1);
+  const last = likely.findIndex((id) => (sum += weights[id] ?? 0) >= topP * total);
+  return last < 0 ? likely : likely.slice(0, last + 1);
+}
+
+/** Ids of at least this weight, the heaviest first, the lower id first of equals. */
+function byLikelihood(ids: number[], weights: Float64Array, least: number): number[] {
+  const weight = (id: number): number => weights[id] ?? 0;
+  return ids.filter((id) => weight(id) >= least).toSorted((a, b) => weight(b) - weight(a) || a - b);
+}
+
+function totalOf(ids: readonly number[], weights: Float64Array): number {
+  return ids.reduce((sum, id) => sum + (weights[id] ?? 0), 0);
 }
 
 function largest(logits: Float32Array): number {

@@ -4,8 +4,10 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { present } from "../../src/base/assert.ts";
 import { f32ToF16 } from "../../src/base/float16.ts";
 import type { Runtime, Tensor } from "../../src/session/runtime.ts";
-import { decode, decoderWeights } from "../support/decoder-graph.ts";
+import { largestDifference } from "../support/closeness.ts";
+import { decode, decoderWeights, difference } from "../support/decoder-graph.ts";
 import { onnxGraph } from "../support/onnx.ts";
+import { flowLoop, guidedVelocity } from "../support/velocity-graph.ts";
 
 /** Runs the suite on one runtime that all its tests share. */
 export function runRuntimeContract(create: () => Promise<Runtime>): void {
@@ -17,6 +19,7 @@ export function runRuntimeContract(create: () => Promise<Runtime>): void {
   describe("write and copy", () => testRanges(() => runtime));
   describe("sessions", () => testSessions(() => runtime));
   describe("captured sessions", () => testCapture(() => runtime));
+  describe("a flow loop", () => testFlow(() => runtime));
   describe("counters", () => testCounters(() => runtime));
 }
 
@@ -272,6 +275,44 @@ function staticGraph() {
     inputs: [{ name: "x", dtype: "f32", shape: [4] }],
     outputs: [{ name: "y", dtype: "f32", shape: [4] }],
     nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"] }],
+  });
+}
+
+function testFlow(get: () => Runtime): void {
+  test("of 30 captured steps is Euler's, and touches the device with submits and marks only", async () => {
+    const steps = 30;
+    const times = Float32Array.from({ length: steps + 1 }, (_, n) => (n / steps) ** 2);
+    const [scale, guidance] = [-0.75, 3];
+    const { start, latents, index, evaluate, advance } = await flowLoop(
+      get(),
+      times,
+      scale,
+      guidance,
+    );
+    await get().read(latents);
+
+    const before = { ...get().counters };
+    const marks: Promise<void>[] = [];
+    for (let step = 0; step < steps; step++) {
+      await evaluate();
+      advance();
+      marks.push(get().fence());
+      await marks[step - 1];
+    }
+    const { submits, ...others } = difference(before, { ...get().counters });
+    expect(others).toEqual({ readbacks: 0, uploads: 0, drains: 0, fences: steps });
+    expect(submits).toBe(2 * steps);
+
+    const expected = start.map((x) => {
+      for (let n = 0; n < steps; n++) {
+        const [t = 0, next = 0] = [times[n], times[n + 1]];
+        x += (next - t) * guidedVelocity(x, t, scale, guidance);
+      }
+      return x;
+    });
+    // Numbers below 4, 30 steps of f32.
+    expect(largestDifference(await get().read(latents), expected)).toBeLessThan(1e-5);
+    expect(await get().read(index)).toEqual(Uint32Array.of(steps));
   });
 }
 
