@@ -115,7 +115,12 @@ async function createTensors(runtime: Runtime, options: CachedCoreOptions): Prom
   const fetches: Record<string, Tensor> = {};
   for (let layer = 0; layer < layers; layer++) {
     for (const part of ["key", "value"]) {
-      const cache = await runtime.createStableTensor(runtime.float, [1, kvHeads, capacity, headDim]);
+      const cache = await runtime.createStableTensor(runtime.float, [
+        1,
+        kvHeads,
+        capacity,
+        headDim,
+      ]);
       feeds[`past.${layer}.${part}`] = cache;
       fetches[`present.${layer}.${part}`] = cache;
     }

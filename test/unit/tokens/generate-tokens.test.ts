@@ -26,7 +26,12 @@ function createScriptedCore(runtime: FakeRuntime, script: readonly number[]) {
   return core;
 }
 
-async function collect(runtime: FakeRuntime, core: TokenCore, maxTokens: number, signal?: AbortSignal) {
+async function collect(
+  runtime: FakeRuntime,
+  core: TokenCore,
+  maxTokens: number,
+  signal?: AbortSignal,
+) {
   const loop = generateTokens(runtime, core, { ...GREEDY, maxTokens, signal });
   const ids: number[] = [];
   let next = await loop.next();
@@ -38,7 +43,10 @@ describe.each(["webgpu", "wasm"] as const)("generateTokens on %s", (backend) => 
   test("yields the script and stops at the stop id without yielding it", async () => {
     const runtime = createFakeRuntime(backend);
     const core = createScriptedCore(runtime, [1, 2, 3, 4, 5, 6, 7]);
-    expect(await collect(runtime, core, 100)).toEqual({ ids: [1, 2, 3, 4, 5, 6, 7], reason: "stop" });
+    expect(await collect(runtime, core, 100)).toEqual({
+      ids: [1, 2, 3, 4, 5, 6, 7],
+      reason: "stop",
+    });
   });
 
   test("ends at maxTokens with reason length", async () => {
