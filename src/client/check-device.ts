@@ -1,0 +1,82 @@
+// What this browser on this machine can do, asked of the browser alone: no worker, no onnxruntime, no
+// download. Works on a page and in a worker.
+
+/** What {@link checkDevice} found. */
+export interface DeviceReport {
+  /** A WebGPU adapter is there: models can run on the GPU. */
+  readonly webgpu: boolean;
+  /** The adapter, as far as the browser names it; absent without one. */
+  readonly adapter?: {
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly description: string;
+    /** The browser computes on the CPU behind WebGPU: correct, and slow. */
+    readonly isSoftware: boolean;
+  };
+  /** Computes in half precision: half the memory of f32. */
+  readonly f16: boolean;
+  /** Largest GPU buffer, in bytes; 0 without an adapter. */
+  readonly maxBufferBytes: number;
+  /** Largest part of a buffer that a kernel may use, in bytes; 0 without an adapter. */
+  readonly maxBindingBytes: number;
+  /** WebAssembly may be compiled: every backend needs it. */
+  readonly wasm: boolean;
+  /** A sentence for everything that is missing or slow here; empty on a good machine. */
+  readonly reasons: readonly string[];
+}
+
+/** The smallest WebAssembly module: magic and version. */
+const EMPTY_MODULE = new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
+
+/** Tells what this device can do. Never rejects. */
+export async function checkDevice(): Promise<DeviceReport> {
+  const wasmReason = whyNoWasm();
+  const found = await findAdapter();
+  const wasm = { wasm: wasmReason === undefined };
+  const wasmReasons = wasmReason === undefined ? [] : [wasmReason];
+  if (typeof found === "string") {
+    const reasons = [found, ...wasmReasons];
+    return { webgpu: false, f16: false, maxBufferBytes: 0, maxBindingBytes: 0, ...wasm, reasons };
+  }
+  const { vendor, architecture, description, isFallbackAdapter: isSoftware } = found.info;
+  const f16 = found.features.has("shader-f16");
+  return {
+    webgpu: true,
+    adapter: { vendor, architecture, description, isSoftware },
+    f16,
+    maxBufferBytes: found.limits.maxBufferSize,
+    maxBindingBytes: found.limits.maxStorageBufferBindingSize,
+    ...wasm,
+    reasons: [
+      ...(isSoftware ? ["WebGPU runs on the CPU here (software adapter), which is slow."] : []),
+      ...(f16
+        ? []
+        : ["The GPU has no shader-f16: models compute in f32 and need twice the memory."]),
+      ...wasmReasons,
+    ],
+  };
+}
+
+/** The adapter, or the reason why there is none. */
+async function findAdapter(): Promise<GPUAdapter | string> {
+  if (!globalThis.isSecureContext) {
+    return "The page is not a secure context: WebGPU needs https or localhost.";
+  }
+  if (!("gpu" in navigator)) return "This browser has no WebGPU (navigator.gpu is missing).";
+  try {
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+    return (
+      adapter ?? "The browser offers no GPU adapter: it is switched off, blocked, or has crashed."
+    );
+  } catch (error) {
+    return `The browser refused a GPU adapter: ${String(error)}`;
+  }
+}
+
+function whyNoWasm(): string | undefined {
+  try {
+    return void new WebAssembly.Module(EMPTY_MODULE);
+  } catch (error) {
+    return `WebAssembly cannot be compiled here (a Content-Security-Policy needs 'wasm-unsafe-eval'): ${String(error)}`;
+  }
+}
