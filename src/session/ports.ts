@@ -9,18 +9,14 @@ export type Ports = Readonly<Record<string, Tensor>>;
 /**
  * The weights of a graph by input name.
  *
- * @throws TypeError when a part is missing or has another element count
+ * @throws TypeError when a part is missing or has another dtype or shape
  */
 export function weightPorts(graph: Graph, weights: WeightTensors): Record<string, Tensor> {
   const ports: Record<string, Tensor> = {};
   for (const part of graph.weightParts) {
     const tensor = weights.get(part.name);
     if (!tensor) throw new TypeError(`Graph ${graph.name}: weight ${part.name} is missing.`);
-    if (!fits(part.shape, tensor.shape, new Map())) {
-      throw new TypeError(
-        `Graph ${graph.name}: weight ${part.name} has shape [${tensor.shape.join(", ")}], must be [${part.shape.join(", ")}].`,
-      );
-    }
+    checkPort(graph, part, tensor, new Map());
     ports[part.name] = tensor;
   }
   return ports;

@@ -5,14 +5,14 @@ import { present } from "../base/assert.ts";
 import type { DType } from "../base/dtype.ts";
 import type { Shape } from "../base/shape.ts";
 import type { GpuTensor } from "../gpu/tensor.ts";
-import { expandModel } from "./expand-graph.ts";
+import { encodeModel } from "../graph/encode.ts";
 import { callOrt } from "./gpu-session.ts";
 import type { GpuSessionContext } from "./gpu-session.ts";
 
-/** Makes stable tensors; keeps one session for each dtype. */
+/** Makes stable tensors; keeps one session for each dtype and rank. */
 export class StableTensors {
   readonly #context: GpuSessionContext;
-  readonly #sessions = new Map<DType, Promise<InferenceSession>>();
+  readonly #sessions = new Map<string, Promise<InferenceSession>>();
 
   constructor(context: GpuSessionContext) {
     this.#context = context;
@@ -27,7 +27,7 @@ export class StableTensors {
   async create(dtype: DType, shape: Shape): Promise<GpuTensor> {
     const { ort, memory, tensors } = this.#context;
     memory.checkLimit(dtype, shape);
-    const session = await this.#session(dtype);
+    const session = await this.#session(dtype, shape.length);
     const seed = memory.allocate(dtype, [1]);
     try {
       const dims = new ort.Tensor("int64", BigInt64Array.from(shape, BigInt), [shape.length]);
@@ -41,20 +41,44 @@ export class StableTensors {
     }
   }
 
-  #session(dtype: DType): Promise<InferenceSession> {
-    const known = this.#sessions.get(dtype);
+  #session(dtype: DType, rank: number): Promise<InferenceSession> {
+    const key = `${dtype} of rank ${rank}`;
+    const known = this.#sessions.get(key);
     if (known) return known;
     const { ort, device } = this.#context;
-    const creating = callOrt(this.#context, "compile", `allocator ${dtype}`, () =>
-      ort.InferenceSession.create(expandModel(dtype), {
+    const creating = callOrt(this.#context, "compile", `the allocator of ${key}`, () =>
+      ort.InferenceSession.create(expandModel(dtype, rank), {
         executionProviders: [{ name: "webgpu", device }],
         preferredOutputLocation: "gpu-buffer",
         logSeverityLevel: 4,
       }),
     );
-    this.#sessions.set(dtype, creating);
+    this.#sessions.set(key, creating);
     return creating;
   }
+}
+
+/** `output = Expand(seed, shape)`: ONNX bytes. */
+export function expandModel(dtype: DType, rank: number): Uint8Array {
+  const sizes = Array.from({ length: rank }, (_, axis) => `size${axis}`);
+  return encodeModel({
+    name: "expand",
+    nodes: [
+      {
+        type: "Expand",
+        domain: "",
+        inputs: ["seed", "shape"],
+        outputs: ["output"],
+        attributes: {},
+      },
+    ],
+    initializers: [],
+    inputs: [
+      { name: "seed", dtype, shape: [1] },
+      { name: "shape", dtype: "i64", shape: [rank] },
+    ],
+    outputs: [{ name: "output", dtype, shape: sizes }],
+  });
 }
 
 function label(dtype: DType, shape: Shape): string {

@@ -7,19 +7,35 @@ import type { Graph } from "../graph/graph.ts";
 import { createCpuKernels } from "./cpu-kernels.ts";
 import { CpuTensor, MAX_CPU_TENSOR_BYTES, readableCopy } from "./cpu-tensor.ts";
 import { createCpuSession } from "./cpu-session.ts";
-import { loadOrt } from "./ort.ts";
+import { ortFailure } from "./failures.ts";
+import { exclusive, loadOrt } from "./ort.ts";
 import type { Ort } from "./ort.ts";
 import type { Counters, Runtime, Session, Tensor, TensorData, WeightTensors } from "./runtime.ts";
 import { checkCopy, checkWrite } from "./ranges.ts";
+import { expandModel } from "./stable-tensors.ts";
 
 /**
  * Starts onnxruntime's CPU build in this worker. Graphs compute in f32.
  *
  * A session that is asked to capture is an ordinary one here (`isCaptured` is false) with the rules of
  * a captured one.
+ *
+ * @throws ModelError download-failed when a file of onnxruntime cannot be loaded
  */
 export async function createWasmRuntime(): Promise<Runtime> {
-  return new WasmRuntime(await loadOrt("cpu"));
+  try {
+    const ort = await loadOrt("cpu");
+    // Loads the wasm now, so that a file that is missing is known before a model is in memory.
+    await exclusive(async () => {
+      const session = await ort.InferenceSession.create(expandModel("f32", 1), {
+        executionProviders: ["wasm"],
+      });
+      await session.release();
+    });
+    return new WasmRuntime(ort);
+  } catch (error) {
+    throw ortFailure("start", "onnxruntime", error);
+  }
 }
 
 class WasmRuntime implements Runtime {

@@ -12,6 +12,7 @@ import { GpuMemory, wholeWords } from "../gpu/tensor.ts";
 import { Traffic } from "../gpu/traffic.ts";
 import type { Graph } from "../graph/graph.ts";
 import { readableCopy, viewOf } from "./cpu-tensor.ts";
+import { ortFailure } from "./failures.ts";
 import { createGpuSession } from "./gpu-session.ts";
 import type { GpuSessionContext } from "./gpu-session.ts";
 import { loadOrt, preferredWebGpuBuild } from "./ort.ts";
@@ -41,12 +42,20 @@ export interface WebGpuRuntimeOptions {
  * Requests a device and loads onnxruntime in this worker. One at a time: a lost or disposed runtime needs
  * a new worker, because onnxruntime never comes back inside its own.
  *
- * @throws ModelError webgpu-unavailable
+ * @throws ModelError webgpu-unavailable; download-failed when a file of onnxruntime cannot be loaded
  */
 export async function createWebGpuRuntime(options: WebGpuRuntimeOptions = {}): Promise<Runtime> {
   const { float, build = preferredWebGpuBuild() } = options;
   const gpu = await requestGpu(float === undefined ? {} : { float });
-  return new WebGpuRuntime(gpu, await loadOrt(build));
+  try {
+    const runtime = new WebGpuRuntime(gpu, await loadOrt(build));
+    // Loads the wasm now, so that a file that is missing is known before a model is on the device.
+    (await runtime.createStableTensor("f32", [1])).dispose();
+    return runtime;
+  } catch (error) {
+    gpu.destroy();
+    throw ortFailure("start", "onnxruntime", error);
+  }
 }
 
 class WebGpuRuntime implements Runtime {

@@ -1,0 +1,30 @@
+import { describe, expect, test } from "vitest";
+import { fail } from "../../../src/base/errors.ts";
+import { ortFailure } from "../../../src/session/failures.ts";
+
+describe("ortFailure", () => {
+  test.for([
+    ["std::bad_alloc", "out-of-memory"],
+    ["Failed to allocate memory for requested buffer of size 4096", "out-of-memory"],
+    [
+      "no available backend found. ERR: [webgpu] both async and sync fetching failed",
+      "download-failed",
+    ],
+    ["Failed to fetch dynamically imported module: http://x/ort.mjs", "download-failed"],
+  ] as const)("knows %s", ([text, code]) => {
+    const error = ortFailure("run", "decoder", new Error(text));
+    expect(error).toMatchObject({ code, message: expect.stringContaining(text) });
+  });
+
+  test("names the graph and keeps the cause of anything else", () => {
+    const cause = new Error("Non-zero status code");
+    const error = ortFailure("compile", "vision", cause);
+    expect(error.message).toContain("could not compile vision: Non-zero status code");
+    expect(error.cause).toBe(cause);
+  });
+
+  test("leaves our own errors as they are", () => {
+    const lost = fail("device-lost", "gone");
+    expect(ortFailure("run", "decoder", lost)).toBe(lost);
+  });
+});
