@@ -1,0 +1,149 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import type { LoadProgress } from "../../../src/base/events.ts";
+import type { SourceLocation } from "../../../src/base/source-location.ts";
+import type { FetchLike } from "../../../src/base/wire-fetch.ts";
+import { importModel, repairModel } from "../../../src/engine/import-model.ts";
+import type { ImportRequest, ImportTools } from "../../../src/engine/loader.ts";
+import { memoryKeyValue } from "../../../src/weights/key-value.ts";
+import type { KeyValue } from "../../../src/weights/key-value.ts";
+import { WeightStore } from "../../../src/weights/weight-store.ts";
+
+const CHECKPOINT = new URL("../../golden/janus-flow/a/checkpoint/", import.meta.url);
+const COMMIT = "0123456789abcdef0123456789abcdef01234567";
+const HUB: SourceLocation = { kind: "hub", id: "tiny/janus-flow", revision: "main" };
+
+interface Host {
+  readonly fetch: FetchLike;
+  readonly requests: string[];
+  /** Files that the host pretends not to have. */
+  readonly hidden: Set<string>;
+}
+
+/** A hub with one repository: the golden checkpoint. */
+function host(): Host {
+  const requests: string[] = [];
+  const hidden = new Set<string>();
+  const fetch: FetchLike = async (url, { headers }) => {
+    const [, revision = "", path = ""] = /\/resolve\/([^/]+)\/(.+)$/.exec(url) ?? [];
+    requests.push(`${revision} ${path}`);
+    const bytes = hidden.has(path) ? undefined : readFile(path);
+    if (!bytes) return new Response("Entry not found", { status: 404 });
+    const range = /bytes=(\d+)-(\d+)/.exec(new Headers(headers).get("range") ?? "");
+    const common = { "x-repo-commit": COMMIT, etag: `"${path}"` };
+    if (!range) return new Response(bytes, { headers: common });
+    const [start, end] = [Number(range[1]), Math.min(Number(range[2]) + 1, bytes.length)];
+    return new Response(bytes.slice(start, end), {
+      status: 206,
+      headers: { ...common, "content-range": `bytes ${start}-${end - 1}/${bytes.length}` },
+    });
+  };
+  return { fetch, requests, hidden };
+}
+
+function readFile(path: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return new Uint8Array(readFileSync(new URL(path, CHECKPOINT)));
+  } catch {
+    return undefined;
+  }
+}
+
+function tools(fetch: FetchLike, seen: LoadProgress[] = []): ImportTools {
+  return {
+    fetch,
+    onProgress: (event) => void seen.push(event),
+    signal: new AbortController().signal,
+  };
+}
+
+function request(companions: ImportRequest["companions"] = {}): ImportRequest {
+  return { location: HUB, companions, quantization: "f32" };
+}
+
+function memoryStore(): { store: WeightStore; rows: KeyValue } {
+  const rows = memoryKeyValue();
+  return { store: new WeightStore(rows, "memory"), rows };
+}
+
+describe("importModel", () => {
+  test("stores a published checkpoint with its companion from a subfolder", async () => {
+    const { store } = memoryStore();
+    const seen: LoadProgress[] = [];
+    const { fetch } = host();
+    const outcome = await importModel(request(), store, tools(fetch, seen));
+    expect(outcome).toMatchObject({
+      family: "janus-flow",
+      source: "tiny/janus-flow@main",
+      revision: COMMIT,
+      alreadyStored: false,
+    });
+    const manifest = await store.readManifest(outcome.manifestKey);
+    expect(manifest?.totalBytes).toBe(outcome.storedBytes);
+    expect(Object.keys(manifest?.files ?? {})).toContain("vae/config.json");
+    expect(manifest?.companions["vae"]).toBeDefined();
+    expect(seen[0]?.phase).toBe("resolve");
+    expect(seen.at(-1)).toMatchObject({ phase: "download" });
+  });
+
+  test("fetches nothing the second time", async () => {
+    const { store } = memoryStore();
+    const hub = host();
+    const first = await importModel(request(), store, tools(hub.fetch));
+    hub.requests.length = 0;
+    const second = await importModel(request(), store, tools(hub.fetch));
+    expect(second).toEqual({ ...first, alreadyStored: true });
+    expect(hub.requests).toEqual([]);
+  });
+
+  test("takes a companion from where the caller says", async () => {
+    const { store } = memoryStore();
+    const { fetch, requests } = host();
+    const vae: SourceLocation = { kind: "url", url: "https://other.example/resolve/x/vae" };
+    const outcome = await importModel(request({ vae }), store, tools(fetch));
+    const manifest = await store.readManifest(outcome.manifestKey);
+    expect(manifest?.companions["vae"]?.source).toBe("https://other.example/resolve/x/vae");
+    expect(requests).toContain("x vae/config.json");
+  });
+
+  test("refuses a companion that the family does not have", async () => {
+    const { store } = memoryStore();
+    const companions = { vea: { kind: "url", url: "https://other.example/" } } as const;
+    const importing = importModel(request(companions), store, tools(host().fetch));
+    await expect(importing).rejects.toThrow(/no companion "vea"; it has vae/);
+  });
+
+  test("names the file that is missing", async () => {
+    const hub = host();
+    hub.hidden.add("config.json");
+    const importing = importModel(request(), memoryStore().store, tools(hub.fetch));
+    await expect(importing).rejects.toMatchObject({
+      code: "download-failed",
+      message: expect.stringContaining("config.json"),
+    });
+  });
+});
+
+describe("repairModel", () => {
+  test("fetches only what is damaged, at the stored commit", async () => {
+    const { store, rows } = memoryStore();
+    const hub = host();
+    const { manifestKey } = await importModel(request(), store, tools(hub.fetch));
+    const shard = (await store.readManifest(manifestKey))?.shards[0];
+    if (!shard) throw new Error("nothing was stored");
+    await rows.write([[`shard:${shard.hash}`, new Blob(["damage"])]]);
+    hub.requests.length = 0;
+    await repairModel(request(), store, tools(hub.fetch));
+    expect((await store.get(shard)).length).toBe(shard.bytes);
+    expect(new Set(hub.requests.map((line) => line.split(" ")[0]))).toEqual(new Set([COMMIT]));
+  });
+
+  test("fetches nothing when nothing is damaged", async () => {
+    const { store } = memoryStore();
+    const hub = host();
+    await importModel(request(), store, tools(hub.fetch));
+    hub.requests.length = 0;
+    await repairModel(request(), store, tools(hub.fetch));
+    expect(hub.requests).toEqual([]);
+  });
+});
