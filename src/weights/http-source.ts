@@ -17,7 +17,7 @@ export function createHubSource(
   options: HttpOptions,
 ): CheckpointSource {
   const hub = hubUrl.replace(/\/+$/, "");
-  const host = hub === HUGGING_FACE ? "" : `${withoutSecrets(hub)}/`;
+  const host = hub === HUGGING_FACE ? "" : `${withoutSecrets(hub).replace(/\/$/, "")}/`;
   const address = new HubAddress(`${hub}/${id}/resolve/`, revision);
   const context = httpContext(options);
   return new HttpSource(`${host}${id}@${revision}`, address, context, "", new Map());

@@ -54,7 +54,9 @@ describe.each(FORMATS)("$name", ({ bits, quantize, blockBytes, zeroByte }) => {
     const width = 33;
     const rows = weights(4 * width, 9);
     const back = dequantize(quantize(rows, width), width, bits);
-    expect(Math.max(...rows.map((value, i) => Math.abs(value - (back[i] ?? NaN))))).toBeLessThan(0.03);
+    expect(Math.max(...rows.map((value, i) => Math.abs(value - (back[i] ?? NaN))))).toBeLessThan(
+      0.03,
+    );
   });
 
   test("keeps a block of zeros zero", () => {

@@ -55,17 +55,32 @@ describe("readSafetensors", () => {
     ["a shape that needs more bytes", withHeader(`{"a":${F32(0, 32, [9])}}`, DATA)],
     ["offsets the wrong way round", withHeader(`{"a":${F32(32, 0, [8])}}`, DATA)],
     ["a negative offset", withHeader(`{"a":${F32(-4, 28, [8])}}`, DATA)],
-    ["three offsets", withHeader('{"a":{"dtype":"F32","shape":[8],"data_offsets":[0,32,1]}}', DATA)],
-    ["offsets as texts", withHeader('{"a":{"dtype":"U8","shape":[2],"data_offsets":["0","2"]}}', DATA)],
+    [
+      "three offsets",
+      withHeader('{"a":{"dtype":"F32","shape":[8],"data_offsets":[0,32,1]}}', DATA),
+    ],
+    [
+      "offsets as texts",
+      withHeader('{"a":{"dtype":"U8","shape":[2],"data_offsets":["0","2"]}}', DATA),
+    ],
     ["offsets beyond the file", withHeader(`{"a":${F32(0, 4096, [1024])}}`, DATA)],
     ["an overlap", withHeader(`{"a":${F32(0, 32, [8])},"b":${F32(16, 32, [4])}}`, DATA)],
     ["a gap", withHeader(`{"a":${F32(0, 8, [2])},"b":${F32(16, 32, [4])}}`, DATA)],
     ["a gap at the beginning", withHeader(`{"a":${F32(8, 32, [6])}}`, DATA)],
     ["bytes behind the last tensor", withHeader(`{"a":${F32(0, 16, [4])}}`, DATA)],
-    ["a name that comes twice", withHeader(`{"a":${F32(0, 32, [8])},"a":${F32(0, 32, [8])}}`, DATA)],
-    ["the same with an escape", withHeader(`{"a":${F32(0, 32, [8])},"\\u0061":${F32(0, 32, [8])}}`, DATA)],
+    [
+      "a name that comes twice",
+      withHeader(`{"a":${F32(0, 32, [8])},"a":${F32(0, 32, [8])}}`, DATA),
+    ],
+    [
+      "the same with an escape",
+      withHeader(`{"a":${F32(0, 32, [8])},"\\u0061":${F32(0, 32, [8])}}`, DATA),
+    ],
     ["a tensor called __proto__", withHeader(`{"__proto__":${F32(0, 32, [8])}}`, DATA)],
-    ["metadata that is no map of texts", withHeader(`{"__metadata__":{"a":[1]},"a":${F32(0, 32, [8])}}`, DATA)],
+    [
+      "metadata that is no map of texts",
+      withHeader(`{"__metadata__":{"a":[1]},"a":${F32(0, 32, [8])}}`, DATA),
+    ],
     ["a tensor that is a list", withHeader('{"a":[]}', DATA)],
     ["nesting without end", withHeader("[".repeat(5000) + "]".repeat(5000), DATA)],
   ])("refuses %s", async (_, file) => {

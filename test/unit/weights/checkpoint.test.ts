@@ -1,0 +1,142 @@
+import { afterEach, describe, expect, test } from "vitest";
+
+import { parseSource } from "../../../src/base/source-location.ts";
+import type { Checkpoint } from "../../../src/weights/checkpoint.ts";
+import { openCheckpoint, readSideFiles } from "../../../src/weights/checkpoint.ts";
+import { openSource } from "../../../src/weights/source.ts";
+import type { Fault, FaultServer } from "../../support/fault-server.ts";
+import { startFaultServer } from "../../support/fault-server.ts";
+import { safetensorsFile, textFile } from "../../support/tiny-checkpoint.ts";
+
+const ONE = { dtype: "F32" as const, shape: [1], values: [1] };
+const FIRST = safetensorsFile({ a: ONE, b: ONE });
+const SECOND = safetensorsFile({ c: ONE });
+const INDEX = { weight_map: { a: "s-1.safetensors", b: "s-1.safetensors", c: "s-2.safetensors" } };
+
+let server: FaultServer | undefined;
+afterEach(async () => {
+  await server?.close();
+  server = undefined;
+});
+
+describe("openCheckpoint", () => {
+  test("reads a single file", async () => {
+    const { tensors } = await open({ "model.safetensors": FIRST });
+    expect([...tensors.keys()]).toEqual(["a", "b"]);
+  });
+
+  test("reads the file of a diffusers folder", async () => {
+    const { tensors } = await open({ "diffusion_pytorch_model.safetensors": SECOND });
+    expect(tensors.get("c")?.file).toBe("diffusion_pytorch_model.safetensors");
+  });
+
+  test("joins the files of an index", async () => {
+    const { tensors } = await open(sharded(INDEX));
+    expect([...tensors].map(([name, { file }]) => [name, file])).toEqual([
+      ["a", "s-1.safetensors"],
+      ["b", "s-1.safetensors"],
+      ["c", "s-2.safetensors"],
+    ]);
+  });
+
+  test.each([
+    ["leaves the folder", { weight_map: { a: "../s.safetensors" } }],
+    ["is absolute", { weight_map: { a: "/s.safetensors" } }],
+    ["is on another host", { weight_map: { a: "https://evil.example/s.safetensors" } }],
+    ["hides in an escape", { weight_map: { a: "%2e%2e/s.safetensors" } }],
+    ["uses backslashes", { weight_map: { a: "..\\s.safetensors" } }],
+    ["is no safetensors file", { weight_map: { a: "s.bin" } }],
+    ["is no text", { weight_map: { a: 1 } }],
+    ["is a folder up inside", { weight_map: { a: "x/../../s.safetensors" } }],
+  ])("refuses an index whose path %s", async (_, index) => {
+    await expect(open(sharded(index))).rejects.toMatchObject({ code: "checkpoint-invalid" });
+    expect(server?.requests.some(({ path }) => /evil|\.\./.test(path))).toBe(false);
+  });
+
+  test.each([
+    ["that is a list", []],
+    ["without a map", { metadata: {} }],
+    ["with a list for a map", { weight_map: ["a"] }],
+    ["with __proto__", '{"weight_map":{"__proto__":"s-1.safetensors"}}'],
+    ["that is cut", '{"weight_map":{"a":'],
+    ["with a tensor that its file does not hold", { weight_map: { x: "s-1.safetensors" } }],
+    ["of too many files", { weight_map: manyFiles(1001) }],
+  ])("refuses an index %s", async (_, index) => {
+    await expect(open(sharded(index))).rejects.toMatchObject({ code: "checkpoint-invalid" });
+  });
+
+  test("names a shard that is not there", async () => {
+    const files = { ...sharded(INDEX), "s-2.safetensors": undefined };
+    await expect(open(files)).rejects.toThrow(/404 .*s-2\.safetensors/);
+  });
+
+  test("says so when there are only PyTorch archives", async () => {
+    await expect(open({ "pytorch_model.bin": textFile("PK") })).rejects.toThrow(
+      /pytorch_model\.bin/,
+    );
+  });
+
+  test("says what it looked for when there is nothing", async () => {
+    await expect(open({})).rejects.toThrow(/holds no weights: looked for model\.safetensors/);
+  });
+
+  test("finds weights on a host that answers every path with a page", async () => {
+    const files = { "diffusion_pytorch_model.safetensors": SECOND, "model.safetensors": FIRST };
+    const pages: Fault = { kind: "html", file: "/model.safetensors" };
+    expect((await open(files, pages)).tensors.size).toBe(1);
+  });
+
+  test("does not take a failing server for a missing file", async () => {
+    const failing: Fault = { kind: "status", status: 500, file: "/model.safetensors" };
+    await expect(open({ "model.safetensors": FIRST }, failing)).rejects.toMatchObject({
+      code: "download-failed",
+    });
+  });
+});
+
+describe("readSideFiles", () => {
+  test("leaves out optional files that are not there", async () => {
+    const source = await serve({ "config.json": textFile("{}") });
+    const texts = await readSideFiles(source, [
+      { name: "config.json", isRequired: true },
+      { name: "processor_config.json", isRequired: false },
+    ]);
+    expect(texts).toEqual({ "config.json": "{}" });
+  });
+
+  test("names a required file that is not there", async () => {
+    const source = await serve({});
+    const reading = readSideFiles(source, [{ name: "config.json", isRequired: true }]);
+    await expect(reading).rejects.toThrow(/config\.json/);
+  });
+});
+
+type Files = Readonly<Record<string, Uint8Array | undefined>>;
+
+async function serve(files: Files, ...faults: Fault[]) {
+  const entries = Object.entries(files).flatMap(([name, bytes]) =>
+    bytes ? [[`/m/${name}`, bytes] as const] : [],
+  );
+  server = await startFaultServer(Object.fromEntries(entries));
+  server.use(...faults);
+  const pause = async (): Promise<void> => undefined;
+  return openSource(parseSource(`${server.url}/m`), { pause, attempts: 2 });
+}
+
+async function open(files: Files, ...faults: Fault[]): Promise<Checkpoint> {
+  return openCheckpoint(await serve(files, ...faults));
+}
+
+function sharded(index: unknown): Files {
+  return {
+    "model.safetensors.index.json": textFile(index),
+    "s-1.safetensors": FIRST,
+    "s-2.safetensors": SECOND,
+  };
+}
+
+function manyFiles(count: number): Record<string, string> {
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, i) => [`t${i}`, `s${i}.safetensors`]),
+  );
+}

@@ -1,0 +1,196 @@
+import { describe, expect, test } from "vitest";
+
+import type { KeyValue } from "../../../src/weights/key-value.ts";
+import { memoryKeyValue } from "../../../src/weights/key-value.ts";
+import type { Manifest } from "../../../src/weights/manifest.ts";
+import { openStore } from "../../../src/weights/store.ts";
+import { WeightStore } from "../../../src/weights/weight-store.ts";
+import { manifestOfShards } from "../../support/tiny-manifest.ts";
+
+const BYTES = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+const OTHER = Uint8Array.of(8, 7, 6, 5, 4, 3, 2, 1);
+
+describe("shards", () => {
+  test("come back as they were put", async () => {
+    const store = memoryStore();
+    const shard = await store.put(BYTES);
+    expect(shard.bytes).toBe(8);
+    expect(shard.hash).toMatch(/^66840dda/); // sha256 of 1..8
+    expect(await store.get(shard)).toEqual(BYTES);
+    expect(await store.has(shard.hash)).toBe(true);
+    expect(await store.has("0".repeat(64))).toBe(false);
+  });
+
+  test("are written once, however often they are put", async () => {
+    const { rows, written } = counting();
+    const store = new WeightStore(rows, "memory");
+    await store.put(BYTES);
+    await store.put(BYTES);
+    expect(written()).toBe(2); // the bytes and their index row
+    expect(await store.usage()).toEqual({ shards: 1, bytes: 8 });
+  });
+
+  test("and their journal are one transaction", async () => {
+    const { rows, transactions } = counting();
+    const store = new WeightStore(rows, "memory");
+    await store.put(BYTES, {
+      journal: (shard) => ["key", { plan: "p", shards: [shard], updatedAt: 1 }],
+    });
+    expect(transactions()).toBe(1);
+    expect((await store.readJournal("key"))?.shards.length).toBe(1);
+  });
+
+  test.each([
+    ["a flipped bit", new Blob([Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 9)])],
+    ["a cut end", new Blob([BYTES.subarray(0, 7)])],
+    ["a missing row", undefined],
+    ["a row of another type", "bytes"],
+    ["a file that the browser lost", lostBlob()],
+  ])("with %s are reported as corrupt", async (_, row) => {
+    const rows = memoryKeyValue();
+    const store = new WeightStore(rows, "memory");
+    const shard = await store.put(BYTES);
+    await rows.write([[`shard:${shard.hash}`, row]]);
+    await expect(store.get(shard)).rejects.toMatchObject({
+      code: "weights-corrupt",
+      details: { shards: [shard.hash] },
+    });
+  });
+
+  test("can be replaced when they are damaged", async () => {
+    const rows = memoryKeyValue();
+    const store = new WeightStore(rows, "memory");
+    const shard = await store.put(BYTES);
+    await rows.write([[`shard:${shard.hash}`, new Blob([OTHER])]]);
+    await store.put(BYTES, { replace: true });
+    expect(await store.get(shard)).toEqual(BYTES);
+  });
+});
+
+describe("failures of the database", () => {
+  test("a full disk is quota-exceeded and damages nothing", async () => {
+    const rows = memoryKeyValue();
+    const store = new WeightStore(rows, "memory");
+    const shard = await store.put(BYTES);
+    const full = failing(rows, new DOMException("", "QuotaExceededError"));
+    const outcome = new WeightStore(full, "memory").put(OTHER);
+    await expect(outcome).rejects.toMatchObject({ code: "quota-exceeded" });
+    expect(await store.get(shard)).toEqual(BYTES);
+  });
+
+  test("anything else is storage-unavailable", async () => {
+    const broken = failing(memoryKeyValue(), new DOMException("x", "InvalidStateError"));
+    const outcome = new WeightStore(broken, "memory").put(BYTES);
+    await expect(outcome).rejects.toMatchObject({ code: "storage-unavailable" });
+  });
+
+  test("without IndexedDB the store lives in memory and says so", async () => {
+    const store = await openStore();
+    expect(store.kind).toBe("memory");
+    expect(store.note).toMatch(/until the page closes/);
+    expect(await store.get(await store.put(BYTES))).toEqual(BYTES);
+  });
+});
+
+describe("models", () => {
+  test("are listed by their last use, without reading their manifests", async () => {
+    const store = memoryStore();
+    const [a, b] = [await install(store, "a", [BYTES]), await install(store, "b", [OTHER])];
+    await store.touch(a.key);
+    const models = await store.list();
+    expect(models.map(({ key }) => key)).toEqual([a.key, b.key]);
+    expect(models[0]).toMatchObject({ source: "me/a", totalBytes: 8, quantization: "q4" });
+  });
+
+  test("share shards, which go with the last of them", async () => {
+    const store = memoryStore();
+    const a = await install(store, "a", [BYTES]);
+    const b = await install(store, "b", [BYTES, OTHER]);
+    await store.remove(b.key);
+    expect(await store.usage()).toEqual({ shards: 1, bytes: 8 });
+    expect(await store.readManifest(b.key)).toBeUndefined();
+    await store.remove(a.key);
+    expect(await store.usage()).toEqual({ shards: 0, bytes: 0 });
+    expect(await store.list()).toEqual([]);
+  });
+
+  test("end their journal when they are installed", async () => {
+    const store = memoryStore();
+    const journal = { plan: "p", shards: [], updatedAt: Date.now() };
+    await store.put(BYTES, { journal: () => ["a", journal] });
+    await install(store, "a", [BYTES]);
+    expect(await store.readJournal("a")).toBeUndefined();
+  });
+
+  test("whose manifest is damaged are not installed", async () => {
+    const rows = memoryKeyValue();
+    const store = new WeightStore(rows, "memory");
+    const manifest = await install(store, "a", [BYTES]);
+    await rows.write([[`manifest:a`, { ...manifest, version: 99 }]]);
+    expect(await store.readManifest("a")).toBeUndefined();
+  });
+
+  test("clear removes everything", async () => {
+    const store = memoryStore();
+    await install(store, "a", [BYTES]);
+    await store.clear();
+    expect(await store.usage()).toEqual({ shards: 0, bytes: 0 });
+  });
+});
+
+describe("removeOrphans", () => {
+  test("keeps shards of imports under way, drops those given up", async () => {
+    const store = memoryStore();
+    const now = Date.now();
+    await store.put(BYTES, {
+      journal: (shard) => ["young", { plan: "p", shards: [shard], updatedAt: now }],
+    });
+    await store.put(OTHER, {
+      journal: (shard) => ["old", { plan: "p", shards: [shard], updatedAt: now - 8 * 86_400_000 }],
+    });
+    await store.removeOrphans(now);
+    expect(await store.usage()).toEqual({ shards: 1, bytes: 8 });
+    expect(await store.readJournal("young")).toBeDefined();
+    expect(await store.readJournal("old")).toBeUndefined();
+  });
+});
+
+function memoryStore(): WeightStore {
+  return new WeightStore(memoryKeyValue(), "memory");
+}
+
+async function install(
+  store: WeightStore,
+  key: string,
+  contents: readonly Uint8Array<ArrayBuffer>[],
+): Promise<Manifest> {
+  const shards = [];
+  for (const bytes of contents) shards.push(await store.put(bytes));
+  const manifest = manifestOfShards(key, shards);
+  await store.writeManifest(manifest);
+  return manifest;
+}
+
+function counting() {
+  const inner = memoryKeyValue();
+  let [rowCount, transactionCount] = [0, 0];
+  const rows: KeyValue = {
+    ...inner,
+    write: (added, removed) => {
+      rowCount += added.length;
+      transactionCount++;
+      return inner.write(added, removed);
+    },
+  };
+  return { rows, written: () => rowCount, transactions: () => transactionCount };
+}
+
+function failing(rows: KeyValue, error: Error): KeyValue {
+  return { ...rows, write: () => Promise.reject(error) };
+}
+
+function lostBlob(): Blob {
+  const blob = new Blob([BYTES]);
+  blob.arrayBuffer = () => Promise.reject(new DOMException("", "NotReadableError"));
+  return blob;
+}
