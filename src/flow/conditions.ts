@@ -23,7 +23,10 @@ export function paddedIds(rows: readonly ConditionRow[], length: number): Int32A
  * f32 [rows, 1, length, length]: causal, and padding seen by nobody but padding.
  * A padded slot still sees its past, so that no row of scores is hidden whole.
  */
-export function promptBias(rows: readonly ConditionRow[], length: number): Float32Array<ArrayBuffer> {
+export function promptBias(
+  rows: readonly ConditionRow[],
+  length: number,
+): Float32Array<ArrayBuffer> {
   const bias = new Float32Array(rows.length * length * length);
   rows.forEach((_, row) => {
     for (let query = 0; query < length; query++) {
@@ -56,7 +59,10 @@ export function causalFlowBias(
 }
 
 /** i64 [rows, length]: consecutive positions from each row's start. */
-export function flowPositions(starts: readonly number[], length: number): BigInt64Array<ArrayBuffer> {
+export function flowPositions(
+  starts: readonly number[],
+  length: number,
+): BigInt64Array<ArrayBuffer> {
   const positions = new BigInt64Array(starts.length * length);
   starts.forEach((start, row) => {
     for (let slot = 0; slot < length; slot++) positions[row * length + slot] = BigInt(start + slot);

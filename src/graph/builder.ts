@@ -69,9 +69,15 @@ export class GraphBuilder {
    * a key/value cache is updated in place only so.
    */
   output(name: string, value: Value): void {
-    assert(!this.#outputs.some((output) => output.name === name), `output ${name} is declared once`);
+    assert(
+      !this.#outputs.some((output) => output.name === name),
+      `output ${name} is declared once`,
+    );
     const maker = this.#nodes.some(({ outputs }) => outputs.includes(value.name));
-    assert(maker && !this.#renamed.has(value.name), `output ${name} is made by a node, and named once`);
+    assert(
+      maker && !this.#renamed.has(value.name),
+      `output ${name} is made by a node, and named once`,
+    );
     this.#renamed.set(value.name, name);
     this.#outputs.push({ ...value, name });
   }

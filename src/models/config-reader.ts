@@ -58,7 +58,10 @@ export class ConfigReader {
   }
 
   /** A short list of whole numbers from 1 to max. */
-  integers(key: string, { max, fallback }: { max: number; fallback?: readonly number[] }): number[] {
+  integers(
+    key: string,
+    { max, fallback }: { max: number; fallback?: readonly number[] },
+  ): number[] {
     const value = this.#value(key) ?? fallback;
     const isFine = (item: unknown): boolean =>
       Number.isInteger(item) && Number(item) >= 1 && Number(item) <= max;

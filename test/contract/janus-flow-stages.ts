@@ -119,7 +119,11 @@ export async function compareVelocity(
 export async function compareLatents(
   stages: Stages,
   goldens: JanusFlowGoldens,
-  { steps, guidance, isNegative = false }: { steps: number; guidance: number; isNegative?: boolean },
+  {
+    steps,
+    guidance,
+    isNegative = false,
+  }: { steps: number; guidance: number; isNegative?: boolean },
 ): Promise<Compared> {
   const { prompt, negativePrompt } = goldens.json.generate;
   const { latents } = await drawGolden(stages, goldens, {
@@ -162,7 +166,10 @@ function golden(goldens: JanusFlowGoldens, name: string): UnderstandCase {
   return present(goldens.json.understand[name]);
 }
 
-function values({ tensors }: JanusFlowGoldens, name: string): Float32Array | Int32Array | Uint8Array {
+function values(
+  { tensors }: JanusFlowGoldens,
+  name: string,
+): Float32Array | Int32Array | Uint8Array {
   const tensor = tensors.get(name);
   if (tensor === undefined) throw new Error(`goldens have no ${name}`);
   return tensor.values;

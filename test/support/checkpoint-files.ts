@@ -14,6 +14,9 @@ const FILES = [
 export function readCheckpointFiles(folder: URL): Record<string, unknown> {
   const present = FILES.filter((name) => existsSync(new URL(name, folder)));
   return Object.fromEntries(
-    present.map((name) => [name, JSON.parse(readFileSync(new URL(name, folder), "utf8")) as unknown]),
+    present.map((name) => [
+      name,
+      JSON.parse(readFileSync(new URL(name, folder), "utf8")) as unknown,
+    ]),
   );
 }

@@ -23,11 +23,20 @@ export function parseGoldens(bytes: Uint8Array): GoldenTensors {
   const header = JSON.parse(text) as Record<string, Entry>;
   const entries = Object.entries(header).filter(([name]) => name !== "__metadata__");
   return new Map(
-    entries.map(([name, { dtype, shape, data_offsets: [start, end] }]) => {
-      // A copy: the typed arrays below want an aligned beginning (and Node's Buffer.slice makes none).
-      const data = new Uint8Array(bytes.subarray(8 + headerBytes + start, 8 + headerBytes + end));
-      return [name, { shape, values: typed(dtype, data) }];
-    }),
+    entries.map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [start, end],
+        },
+      ]) => {
+        // A copy: the typed arrays below want an aligned beginning (and Node's Buffer.slice makes none).
+        const data = new Uint8Array(bytes.subarray(8 + headerBytes + start, 8 + headerBytes + end));
+        return [name, { shape, values: typed(dtype, data) }];
+      },
+    ),
   );
 }
 

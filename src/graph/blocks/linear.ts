@@ -53,7 +53,11 @@ export function linear(g: GraphBuilder, x: Value, layer: LinearWeights): Value {
 export function embedding(
   g: GraphBuilder,
   ids: Value,
-  { weight, rows, width }: { readonly weight: string; readonly rows: number; readonly width: number },
+  {
+    weight,
+    rows,
+    width,
+  }: { readonly weight: string; readonly rows: number; readonly width: number },
 ): Value {
   const [values, scales] = g.weight({ tensor: weight, shape: [rows, width], use: "embedding" });
   const table = present(values, weight);

@@ -81,7 +81,10 @@ export function ropeTables(
 ): { readonly cos: Float32Array<ArrayBuffer>; readonly sin: Float32Array<ArrayBuffer> } {
   const half = headDim / 2;
   // The reference multiplies in f32: angle = position * f32(theta^(-2i/size)).
-  const frequency = Float32Array.from({ length: half }, (_, i) => 1 / ropeTheta ** ((2 * i) / headDim));
+  const frequency = Float32Array.from(
+    { length: half },
+    (_, i) => 1 / ropeTheta ** ((2 * i) / headDim),
+  );
   const angles = Float32Array.from(
     { length: positions * half },
     (_, at) => Math.floor(at / half) * (frequency[at % half] ?? 0),

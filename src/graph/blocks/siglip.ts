@@ -46,18 +46,30 @@ export function siglipTower(g: GraphBuilder, pixels: Value, config: SiglipConfig
 
 function selfAttention(g: GraphBuilder, x: Value, config: SiglipConfig, name: string): Value {
   const { width, heads } = config;
-  const fused = linear(g, x, { weight: `${name}qkv.weight`, bias: `${name}qkv.bias`, out: 3 * width });
+  const fused = linear(g, x, {
+    weight: `${name}qkv.weight`,
+    bias: `${name}qkv.bias`,
+    out: 3 * width,
+  });
   const [q, k, v] = split(g, fused, 3, 2);
   const attended = multiHeadAttention(
     g,
     { q: present(q, "q"), k: present(k, "k"), v: present(v, "v") },
     heads,
   );
-  return linear(g, attended, { weight: `${name}proj.weight`, bias: `${name}proj.bias`, out: width });
+  return linear(g, attended, {
+    weight: `${name}proj.weight`,
+    bias: `${name}proj.bias`,
+    out: width,
+  });
 }
 
 function mlp(g: GraphBuilder, x: Value, { width, mlpRatio }: SiglipConfig, name: string): Value {
   const inner = Math.trunc(width * mlpRatio);
   const hidden = linear(g, x, { weight: `${name}fc1.weight`, bias: `${name}fc1.bias`, out: inner });
-  return linear(g, gelu(g, hidden), { weight: `${name}fc2.weight`, bias: `${name}fc2.bias`, out: width });
+  return linear(g, gelu(g, hidden), {
+    weight: `${name}fc2.weight`,
+    bias: `${name}fc2.bias`,
+    out: width,
+  });
 }

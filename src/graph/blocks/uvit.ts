@@ -61,7 +61,12 @@ export function uvitDecoder(
   const out = channelNorm(g, mixed, `${prefix}out_convs.0.norm.weight`, normEps);
   const name = `${prefix}out_convs.0.unpatch_conv`;
   const pixels = latentChannels * patchSize ** 2;
-  const kernel = plain(g, `${name}.weight`, [pixels, Number(present(mixed.shape[1], "channels")), 1, 1]);
+  const kernel = plain(g, `${name}.weight`, [
+    pixels,
+    Number(present(mixed.shape[1], "channels")),
+    1,
+    1,
+  ]);
   const patches = convolution(g, out, kernel, plain(g, `${name}.bias`, [pixels]));
   return pixelShuffle(g, patches, patchSize);
 }

@@ -24,7 +24,12 @@ export function rotaryEmbedding(
  */
 export function multiHeadAttention(
   g: GraphBuilder,
-  { q, k, v, bias }: { readonly q: Value; readonly k: Value; readonly v: Value; readonly bias?: Value },
+  {
+    q,
+    k,
+    v,
+    bias,
+  }: { readonly q: Value; readonly k: Value; readonly v: Value; readonly bias?: Value },
   heads: number,
 ): Value {
   const inputs = [q, k, v, undefined, undefined, bias];

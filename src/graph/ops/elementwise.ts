@@ -69,7 +69,10 @@ export function broadcast(a: readonly Dimension[], b: readonly Dimension[]): Dim
   return Array.from({ length: rank }, (_, axis) => {
     const left = a[axis - rank + a.length] ?? 1;
     const right = b[axis - rank + b.length] ?? 1;
-    assert(left === right || left === 1 || right === 1, `[${a.join()}] and [${b.join()}] broadcast`);
+    assert(
+      left === right || left === 1 || right === 1,
+      `[${a.join()}] and [${b.join()}] broadcast`,
+    );
     return left === 1 ? right : left;
   });
 }

@@ -34,7 +34,11 @@ export function matMulNBits(g: GraphBuilder, x: Value, values: Value, scales: Va
 /** Rows of a table in blocks of 32: values [rows, bytes], scales [rows, blocks]; indices [...]. */
 export function gatherBlockQuantized(
   g: GraphBuilder,
-  { values, scales, indices }: { readonly values: Value; readonly scales: Value; readonly indices: Value },
+  {
+    values,
+    scales,
+    indices,
+  }: { readonly values: Value; readonly scales: Value; readonly indices: Value },
   width: number,
 ): Value {
   const bits = (Number(values.shape[1]) * 8) / width;

@@ -29,7 +29,10 @@ export function concat(g: GraphBuilder, values: readonly Value[], axis: number):
   const shape = first.shape.map((size, index) => (index === axis ? total : size));
   for (const value of values) {
     const fits = value.shape.every((size, index) => index === axis || size === first.shape[index]);
-    assert(fits && value.dtype === first.dtype, `concat of [${value.shape.join()}] at axis ${axis}`);
+    assert(
+      fits && value.dtype === first.dtype,
+      `concat of [${value.shape.join()}] at axis ${axis}`,
+    );
   }
   return one(g.node("Concat", values, [{ dtype: first.dtype, shape }], { axis }));
 }
@@ -116,7 +119,10 @@ function leftOver(from: readonly Dimension[], to: readonly Dimension[]): Dimensi
 }
 
 function numbers(shape: readonly Dimension[]): number {
-  return shape.reduce<number>((product, size) => product * (typeof size === "number" ? size : 1), 1);
+  return shape.reduce<number>(
+    (product, size) => product * (typeof size === "number" ? size : 1),
+    1,
+  );
 }
 
 function sizeOf(shape: readonly Dimension[]): string {

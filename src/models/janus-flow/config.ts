@@ -46,8 +46,20 @@ export interface JanusFlowConfig {
 // the authors' code knows the table alone).
 // https://github.com/deepseek-ai/Janus/blob/1daa72f/janus/janusflow/models/siglip_vit.py#L606-L647
 const SIGLIP_TOWERS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  siglip_so400m_patch14_384: { patch_size: 14, width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362 },
-  siglip_so400m_patch14_224: { patch_size: 14, width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362 },
+  siglip_so400m_patch14_384: {
+    patch_size: 14,
+    width: 1152,
+    layers: 27,
+    heads: 16,
+    mlp_ratio: 3.7362,
+  },
+  siglip_so400m_patch14_224: {
+    patch_size: 14,
+    width: 1152,
+    layers: 27,
+    heads: 16,
+    mlp_ratio: 3.7362,
+  },
   siglip_large_patch16_384: { patch_size: 16, width: 1024, layers: 24, heads: 16, mlp_ratio: 4 },
   siglip_large_patch16_256: { patch_size: 16, width: 1024, layers: 24, heads: 16, mlp_ratio: 4 },
 };
@@ -70,8 +82,14 @@ export function isJanusFlowConfig(configJson: unknown): boolean {
 export function parseJanusFlowConfig(files: CheckpointFiles): JanusFlowConfig {
   const config = new ConfigReader(files["config.json"], "config.json");
   const vision = readVision(config.section("vision_und_enc_config").section("params"));
-  const encoder = readUvit(config.section("vision_gen_enc_config").section("params"), "input_channels");
-  const decoder = readUvit(config.section("vision_gen_dec_config").section("params"), "out_channels");
+  const encoder = readUvit(
+    config.section("vision_gen_enc_config").section("params"),
+    "input_channels",
+  );
+  const decoder = readUvit(
+    config.section("vision_gen_dec_config").section("params"),
+    "out_channels",
+  );
   const vae = new ConfigReader(files["vae/config.json"], "vae/config.json");
   const vaeConfig = readVae(vae);
   // The picture is as large as the pictures that the core sees: 384 for the published checkpoint, whose

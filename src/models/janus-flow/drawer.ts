@@ -154,11 +154,24 @@ export class JanusFlowDrawer implements DrawByFlow {
     const inputs = {
       ids: runtime.createTensor("i32", shape, paddedIds(rows, prefix)),
       bias: runtime.createTensor("f32", [rows.length, 1, prefix, prefix], promptBias(rows, prefix)),
-      positions: runtime.createTensor("i64", shape, flowPositions(starts.map(() => 0), prefix)),
+      positions: runtime.createTensor(
+        "i64",
+        shape,
+        flowPositions(
+          starts.map(() => 0),
+          prefix,
+        ),
+      ),
     };
     const rope = { "rope.cos": feeds["rope.cos"], "rope.sin": feeds["rope.sin"] };
-    const ropeFeeds = { "rope.cos": present(rope["rope.cos"], "cos"), "rope.sin": present(rope["rope.sin"], "sin") };
-    await field.prompt.run({ ...inputs, ...ropeFeeds }, promptFetches(field, config.language.layers));
+    const ropeFeeds = {
+      "rope.cos": present(rope["rope.cos"], "cos"),
+      "rope.sin": present(rope["rope.sin"], "sin"),
+    };
+    await field.prompt.run(
+      { ...inputs, ...ropeFeeds },
+      promptFetches(field, config.language.layers),
+    );
     for (const tensor of Object.values(inputs)) tensor.dispose();
   }
 

@@ -51,7 +51,10 @@ export function findTokens(tokenizer: Tokenizer, tags: ImageTags): JanusTokens {
  *
  * @throws TypeError when the last message is not a user's, or a system message does not come first
  */
-export function understandingPrompt(messages: readonly Message[], tokens: JanusTokens): PromptPart[] {
+export function understandingPrompt(
+  messages: readonly Message[],
+  tokens: JanusTokens,
+): PromptPart[] {
   if (messages.at(-1)?.role !== "user") {
     throw new TypeError("The last message must have role 'user': it is what the model answers.");
   }

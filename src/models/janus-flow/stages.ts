@@ -33,7 +33,9 @@ export function declareJanusFlowWeights(
   quantization: Quantization,
 ): WeightDeclaration[] {
   const graphs = Object.values(stageGraphs(config, { float: "f32", quantization })).flat();
-  const byKey = new Map(graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]));
+  const byKey = new Map(
+    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
+  );
   return [...byKey.values()];
 }
 

@@ -91,6 +91,10 @@ function toTokens(g: GraphBuilder, grid: Value, channels: number): Value {
   return transpose(g, reshape(g, grid, [1, channels, -1]), [0, 2, 1]); // [1, tokens, channels]
 }
 
-function toGrid(g: GraphBuilder, tokens: Value, shape: readonly [number, number, number, number]): Value {
+function toGrid(
+  g: GraphBuilder,
+  tokens: Value,
+  shape: readonly [number, number, number, number],
+): Value {
   return reshape(g, transpose(g, tokens, [0, 2, 1]), shape); // [rows, channels, grid rows, grid columns]
 }

@@ -28,7 +28,11 @@ export function visionGraph(config: JanusFlowConfig, options: GraphOptions): Gra
     bias: "vision_und_enc_aligner.bias",
     out: language.hiddenSize,
   }); // [1, patches, hidden]
-  const [learned] = g.weight({ tensor: "beg_of_und_embed", shape: [1, language.hiddenSize], use: "plain" });
+  const [learned] = g.weight({
+    tensor: "beg_of_und_embed",
+    shape: [1, language.hiddenSize],
+    use: "plain",
+  });
   const begin = reshape(g, present(learned, "beg_of_und_embed"), [1, 1, language.hiddenSize]);
   g.output("features", concat(g, [begin, aligned], 1)); // [1, 1 + patches, hidden]
   return g.build();

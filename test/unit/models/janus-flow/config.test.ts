@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { isJanusFlowConfig, parseJanusFlowConfig } from "../../../../src/models/janus-flow/config.ts";
+import {
+  isJanusFlowConfig,
+  parseJanusFlowConfig,
+} from "../../../../src/models/janus-flow/config.ts";
 import { readCheckpointFiles } from "../../../support/checkpoint-files.ts";
 
-const files = readCheckpointFiles(new URL("../../../golden/janus-flow/a/checkpoint/", import.meta.url));
+const files = readCheckpointFiles(
+  new URL("../../../golden/janus-flow/a/checkpoint/", import.meta.url),
+);
 
 // JanusFlow-1.3B's config.json as its authors published it (deepseek-ai/JanusFlow-1.3B), sizes only.
 const PUBLISHED = {

@@ -25,7 +25,12 @@ interface GoldenTurn {
 interface Goldens {
   readonly tokens: { image: number; imageStart: number; imageEnd: number };
   readonly understand: Record<string, { conversation: GoldenTurn[]; inputIds: number[] }>;
-  readonly generate: { prompt: string; keptIds: number[]; negativePrompt: string; negativeIds: number[] };
+  readonly generate: {
+    prompt: string;
+    keptIds: number[];
+    negativePrompt: string;
+    negativeIds: number[];
+  };
 }
 
 function open(name: "a" | "b") {
@@ -41,14 +46,21 @@ function open(name: "a" | "b") {
 function toMessages(conversation: readonly GoldenTurn[]): Message[] {
   return conversation.slice(0, -1).map(({ role, content }) => ({
     role: role === "User" ? ("user" as const) : ("assistant" as const),
-    content: content.split(PLACEHOLDER).flatMap((text, index): ContentPart[] => [
-      ...(index === 0 ? [] : [{ type: "image" as const, image: PICTURE }]),
-      ...(text === "" ? [] : [{ type: "text" as const, text }]),
-    ]),
+    content: content
+      .split(PLACEHOLDER)
+      .flatMap((text, index): ContentPart[] => [
+        ...(index === 0 ? [] : [{ type: "image" as const, image: PICTURE }]),
+        ...(text === "" ? [] : [{ type: "text" as const, text }]),
+      ]),
   }));
 }
 
-function flatten(messages: Message[], tokens: JanusTokens, golden: Goldens, patches: number): number[] {
+function flatten(
+  messages: Message[],
+  tokens: JanusTokens,
+  golden: Goldens,
+  patches: number,
+): number[] {
   return understandingPrompt(messages, tokens).flatMap((part) =>
     part.kind === "ids"
       ? part.ids
@@ -104,7 +116,9 @@ describe("understandingPrompt", () => {
 
   test("a system message replaces the reference's system prompt", () => {
     const ids = (messages: Message[]) =>
-      understandingPrompt(messages, tokens).flatMap((part) => (part.kind === "ids" ? part.ids : []));
+      understandingPrompt(messages, tokens).flatMap((part) =>
+        part.kind === "ids" ? part.ids : [],
+      );
     const own = ids([text("system", "Be short."), text("user", "Hi")]);
     expect(own.length).toBeLessThan(ids([text("user", "Hi")]).length);
   });

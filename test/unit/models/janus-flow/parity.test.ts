@@ -1,0 +1,16 @@
+// JanusFlow on the wasm backend, checkpoint to pixels, beside the authors' code.
+import { createWasmRuntime } from "../../../../src/session/wasm-runtime.ts";
+import { runFamilyContract } from "../../../contract/family.ts";
+import { runJanusFlowParity } from "../../../contract/janus-flow-parity.ts";
+import { folderFiles } from "../../../support/folder-files.ts";
+import { goldenFolder, readJanusFlowGoldens } from "../../../support/janus-flow-goldens.ts";
+import { openModel } from "../../../support/open-model.ts";
+
+for (const name of ["a", "b"] as const) {
+  const open = async () => {
+    const files = folderFiles(new URL("checkpoint/", goldenFolder(name)));
+    return openModel({ kind: "files", files }, "f32", await createWasmRuntime());
+  };
+  runJanusFlowParity({ checkpoint: name, goldens: readJanusFlowGoldens(name), open });
+  if (name === "a") runFamilyContract({ name: "janus-flow on wasm", open });
+}
