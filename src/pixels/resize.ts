@@ -1,5 +1,6 @@
 // Pillow's bicubic resize, to the byte: separable, antialiased when shrinking, fixed-point weights, and an
-// 8-bit picture between the two passes.
+// 8-bit picture between the two passes. Rows first, always, as in the Pillow of the references (before 13,
+// which takes columns first where they shrink much more: python-pillow/Pillow#9549).
 // https://github.com/python-pillow/Pillow/blob/11.0.0/src/libImaging/Resample.c
 import { assert } from "../base/assert.ts";
 
