@@ -76,11 +76,17 @@ class Connection {
   readonly useStore: UseStore = async (mode, callback) => {
     const transaction = await this.#begin(mode);
     const done = settled(transaction);
-    // The transaction decides; what a single request says meanwhile is not the last word.
-    const result = Promise.resolve(callback(transaction.objectStore(STORE_NAME)));
-    result.catch(() => undefined);
-    await done;
-    return result;
+    done.catch(() => undefined);
+    try {
+      // The transaction decides; what a single request says meanwhile is not the last word.
+      const result = Promise.resolve(callback(transaction.objectStore(STORE_NAME)));
+      result.catch(() => undefined);
+      await done;
+      return await result;
+    } catch (error) {
+      undo(transaction);
+      throw transaction.error ?? error;
+    }
   };
 
   async #begin(mode: IDBTransactionMode): Promise<IDBTransaction> {
@@ -103,6 +109,15 @@ class Connection {
       forget();
     });
     return database;
+  }
+}
+
+// A value that cannot be cloned fails its own request only; the others would be committed without it.
+function undo(transaction: IDBTransaction): void {
+  try {
+    transaction.abort();
+  } catch {
+    // It has ended by itself.
   }
 }
 

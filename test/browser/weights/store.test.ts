@@ -1,0 +1,182 @@
+// The store over the browser's own IndexedDB: damage on disk, a database that vanishes, a full disk, and a
+// second load that needs no network.
+import { afterEach, describe, expect, test, vi } from "vitest";
+
+import { parseSource } from "../../../src/base/source-location.ts";
+import { openCheckpoint, readSideFiles } from "../../../src/weights/checkpoint.ts";
+import { importCheckpoint, repairShards } from "../../../src/weights/import-checkpoint.ts";
+import type { Manifest } from "../../../src/weights/manifest.ts";
+import { manifestKey } from "../../../src/weights/manifest.ts";
+import { readTensors } from "../../../src/weights/read-model.ts";
+import { openSource } from "../../../src/weights/source.ts";
+import { openStore } from "../../../src/weights/store.ts";
+import type { WeightStore } from "../../../src/weights/weight-store.ts";
+import { declare } from "../../support/tiny-checkpoint.ts";
+
+const CHECKPOINT = "/test/golden/janus-flow/a/checkpoint";
+const BYTES = new Uint8Array(100_000).map((_, i) => (i * 7) & 255);
+
+// oxlint-disable-next-line no-restricted-globals -- the test damages what the store wrote
+const database = indexedDB;
+let count = 0;
+let name = "";
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  if (name !== "") await request(database.deleteDatabase(name));
+  name = "";
+});
+
+describe("the store in IndexedDB", () => {
+  test("keeps shards and manifests over connections", async () => {
+    const first = await open();
+    const manifest = await install(first);
+    const second = await openStore({ name });
+    expect(second.kind).toBe("indexeddb");
+    expect(await second.readManifest(manifest.key)).toEqual(manifest);
+    expect((await second.list()).map(({ key }) => key)).toEqual([manifest.key]);
+    expect((await second.usage()).bytes).toBe(manifest.totalBytes);
+  });
+
+  test("writes strictly and a shard with its index row at once", async () => {
+    const store = await open();
+    const begin = vi.spyOn(IDBDatabase.prototype, "transaction");
+    await store.put(BYTES);
+    const writes = begin.mock.calls.filter(([, mode]) => mode === "readwrite");
+    expect(writes.map(([, , options]) => options)).toEqual([{ durability: "strict" }]);
+  });
+
+  test("a second load asks the network for nothing", async () => {
+    const manifest = await install(await open());
+    const fetching = vi.spyOn(globalThis, "fetch");
+    const store = await openStore({ name });
+    const source = await openSource(parseSource(CHECKPOINT, location.href));
+    const key = await manifestKey({ source: source.id, quantization: "q4" });
+    const again = await store.readManifest(key);
+    expect(again?.files["config.json"]).toContain("language_config");
+    expect(await readAll(store, again ?? manifest)).toBe(manifest.tensors.length);
+    expect(fetching).not.toHaveBeenCalled();
+  });
+
+  test("finds a flipped bit on disk and fetches the shard again", async () => {
+    const store = await open();
+    const manifest = await install(store);
+    const hash = manifest.shards[1]?.hash ?? "";
+    await flipBit(`shard:${hash}`);
+    await expect(readAll(store, manifest)).rejects.toMatchObject({
+      code: "weights-corrupt",
+      details: { shards: [hash] },
+    });
+    const source = await openSource(parseSource(CHECKPOINT, location.href));
+    await repairShards({ manifest, hashes: [hash], sources: { "": source }, store });
+    expect(await readAll(store, manifest)).toBe(manifest.tensors.length);
+  });
+
+  test("a full disk is quota-exceeded, with numbers, and what was stored stays", async () => {
+    const store = await open();
+    const shard = await store.put(BYTES);
+    failWrites("QuotaExceededError");
+    const installing = install(store);
+    await expect(installing).rejects.toMatchObject({ code: "quota-exceeded" });
+    await expect(installing).rejects.toThrow(/0 of \d+ MiB are stored/);
+    vi.restoreAllMocks();
+    expect(await store.get(shard)).toEqual(BYTES);
+    expect(await store.list()).toEqual([]);
+  });
+
+  test("a request's success does not count when its transaction fails", async () => {
+    const store = await open();
+    failWrites("UnknownError");
+    await expect(store.put(BYTES)).rejects.toMatchObject({ code: "storage-unavailable" });
+    vi.restoreAllMocks();
+    expect(await store.usage()).toEqual({ shards: 0, bytes: 0 });
+  });
+
+  test("a database that was deleted under it is an empty store", async () => {
+    const store = await open();
+    const manifest = await install(store);
+    await request(database.deleteDatabase(name));
+    expect(await store.readManifest(manifest.key)).toBeUndefined();
+    expect(await store.get(await store.put(BYTES))).toEqual(BYTES);
+  });
+
+  test("does not stand in the way of another version", async () => {
+    const store = await open();
+    const shard = await store.put(BYTES);
+    const other = await request(database.open(name, 2));
+    other.close();
+    expect(await store.get(shard)).toEqual(BYTES);
+  });
+
+  test("lives in memory where IndexedDB cannot be opened", async () => {
+    vi.spyOn(IDBFactory.prototype, "open").mockImplementation(() => {
+      throw new DOMException("denied", "SecurityError");
+    });
+    const store = await openStore({ name: "never" });
+    expect(store.kind).toBe("memory");
+    expect(store.note).toMatch(/denied/);
+    expect(await store.get(await store.put(BYTES))).toEqual(BYTES);
+  });
+});
+
+async function open(): Promise<WeightStore> {
+  name = `store-test-${Date.now()}-${count++}`;
+  return openStore({ name });
+}
+
+// Four of the checkpoint's large matrices, in small shards.
+async function install(store: WeightStore): Promise<Manifest> {
+  const source = await openSource(parseSource(CHECKPOINT, location.href));
+  const checkpoint = await openCheckpoint(source);
+  const matrices = [...checkpoint.tensors].filter(([, { shape }]) => shape.length === 2);
+  return importCheckpoint({
+    key: await manifestKey({ source: source.id, quantization: "q4" }),
+    checkpoint,
+    declarations: matrices.map(([tensor, { shape }]) => declare(tensor, shape, "linear")),
+    quantization: "q4",
+    family: "janus-flow",
+    files: await readSideFiles(source, [{ name: "config.json", isRequired: true }]),
+    store,
+    shardBytes: 32_768,
+  });
+}
+
+async function readAll(store: WeightStore, manifest: Manifest): Promise<number> {
+  let parts = 0;
+  for await (const { bytes } of readTensors(store, manifest)) parts += bytes.length > 0 ? 1 : 0;
+  return parts;
+}
+
+async function flipBit(key: string): Promise<void> {
+  const connection = await request(database.open(name));
+  const rows = connection.transaction("rows", "readwrite").objectStore("rows");
+  const blob: Blob = await request(rows.get(key));
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  bytes[1000] = (bytes[1000] ?? 0) ^ 1;
+  const again = connection.transaction("rows", "readwrite").objectStore("rows");
+  await request(again.put(new Blob([bytes]), key));
+  connection.close();
+}
+
+// What Chromium does on a full disk: the request succeeds, then the transaction aborts.
+function failWrites(error: string): void {
+  // oxlint-disable-next-line typescript/unbound-method -- applied to the store that it is called on
+  const put = IDBObjectStore.prototype.put;
+  vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (
+    this: IDBObjectStore,
+    ...args
+  ) {
+    const pending = put.apply(this, args);
+    const { transaction } = this;
+    Object.defineProperty(transaction, "error", { value: new DOMException("", error) });
+    pending.addEventListener("success", () => transaction.abort());
+    return pending;
+  });
+}
+
+function request<T>(pending: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    pending.addEventListener("success", () => resolve(pending.result));
+    pending.addEventListener("error", () => reject(pending.error ?? new Error("IndexedDB failed")));
+  });
+}
