@@ -23,19 +23,30 @@ export interface Tensor {
 /** A compiled graph. Feeds and fetches are by port name. */
 export interface Session {
   readonly name: string;
-  /** True when the run is a replayed command list: feeds and fetches of the first run stay bound. */
+  /**
+   * True when runs replay the command list of the first one. On the wasm backend always false, but a
+   * session that was asked to capture keeps the same rules there.
+   */
   readonly isCaptured: boolean;
   /**
    * Runs the graph once. Returns before the GPU is done; outputs stay on the GPU.
    *
+   * All feeds are tensors, also lengths that onnxruntime wants on the CPU: an uncaptured run reads such a
+   * tensor back (GroupQueryAttention's total_sequence_length: one read back a run), a captured one does not.
+   *
    * @param feeds - every non-weight input. A captured session keeps those of its first run: change their
-   * contents, never the tensors.
+   * contents, never the tensors. Its first run records and uploads; later runs upload nothing.
    * @param fetches - tensors that receive outputs; outputs not named are allocated and owned by the caller.
+   * A captured session wants every output here, in tensors of `createStableTensor`.
+   * @throws TypeError for a port that is missing, unknown, or of another dtype or shape, and when a captured
+   * session is given other tensors than in its first run
+   * @throws ModelError device-lost | out-of-memory
    */
   run(
     feeds: Readonly<Record<string, Tensor>>,
     fetches?: Readonly<Record<string, Tensor>>,
   ): Promise<Record<string, Tensor>>;
+  /** Frees the compiled graph, once; harmless after a device loss. */
   dispose(): Promise<void>;
 }
 
@@ -80,23 +91,39 @@ export interface Runtime {
     weights: WeightTensors,
     options?: { readonly capture?: boolean },
   ): Promise<Session>;
-  /** Memory, zeroed or filled with `data` (raw bytes of the dtype). */
+  /**
+   * Memory, zeroed or filled with `data` (raw bytes of the dtype).
+   *
+   * @throws ModelError out-of-memory when it is larger than `maxTensorBytes`; what the GPU itself cannot give
+   * is thrown by the next `createSession`, `run` or `read`
+   */
   createTensor(dtype: DType, shape: Shape, data?: ArrayBufferView): Tensor;
-  /** Memory that may be bound as an output of a captured session (onnxruntime must own its handle). */
+  /**
+   * Zeroed memory that may be bound as an output of a captured session (onnxruntime must own its handle).
+   * Once disposed it waits in onnxruntime's pool for the next stable tensor of that size.
+   */
   createStableTensor(dtype: DType, shape: Shape): Promise<Tensor>;
-  /** Overwrites bytes from `offsetBytes` on; an upload. */
+  /** Overwrites bytes from `offsetBytes` (a multiple of 4) on; an upload. @throws RangeError */
   write(tensor: Tensor, data: ArrayBufferView, offsetBytes?: number): void;
-  /** Copies bytes between tensors on the device, in queue order. All numbers are bytes, multiples of 4. */
+  /**
+   * Copies bytes between two tensors on the device, in queue order. All numbers are bytes, multiples of 4;
+   * without a range what fits. @throws RangeError
+   */
   copy(
     source: Tensor,
     target: Tensor,
     range?: { sourceOffset?: number; targetOffset?: number; bytes?: number },
   ): void;
-  /** Reads a tensor back; waits for the GPU. */
+  /**
+   * Reads a tensor back; waits for the GPU. f16 comes widened, i64 as i32, bool as bytes.
+   *
+   * @throws ModelError device-lost | out-of-memory (of an earlier allocation)
+   */
   read(tensor: Tensor): Promise<TensorData>;
   /**
    * A mark in the queue that settles when everything submitted before it is done. Awaiting the mark of an
-   * earlier step paces a loop without letting the queue run dry.
+   * earlier step paces a loop without letting the queue run dry. Rejects with device-lost; a mark that
+   * nobody awaits may do so silently.
    */
   fence(): Promise<void>;
   readonly kernels: Kernels;
