@@ -45,14 +45,58 @@ export default defineConfig(({ mode }) => ({
   test: { passWithNoTests: true, projects: [unit(), browser(), e2e()] },
 }));
 
-/** One ES module for the main thread; the workers and their wasm are files beside it, nothing is external. */
+/** Everything inside, nothing external: index.js for the main thread, two workers that share chunks, onnxruntime's wasm. */
 function library(): ViteUserConfig {
   return {
+    publicDir: false,
     build: {
       target: "es2023",
       sourcemap: true,
-      minify: false,
-      lib: { entry: { index: "src/index.ts" }, formats: ["es"] },
+      minify: true, // comments and names go, lines stay
+      lib: {
+        entry: {
+          index: "src/index.ts",
+          "workers/engine": "workers/engine.ts",
+          "workers/loader": "workers/loader.ts",
+        },
+        formats: ["es"],
+      },
+      rolldownOptions: {
+        output: {
+          chunkFileNames: "chunks/[name]-[hash].js",
+          assetFileNames: "assets/[name][extname]",
+        },
+      },
+    },
+    plugins: [workersAsEntries()],
+  };
+}
+
+const SPAWN = /new Worker\(new URL\("\.\.\/\.\.\/workers\/(\w+)\.ts", import\.meta\.url\),/g;
+const SPAWN_BUILT = /new BUILT_WORKER\("(\w+)",/g;
+
+/**
+ * Makes src/client/spawn.ts name the built workers, in the one form that the bundlers of applications know:
+ * `new Worker(new URL("./workers/engine.js", import.meta.url), ...)`. Vite's own output nests two URLs, which
+ * vite and webpack take for a plain file: they copy it without the chunks that it imports. The call is hidden
+ * from vite while it builds, and so the workers are ordinary entries that share their chunks.
+ */
+function workersAsEntries(): Plugin {
+  return {
+    name: "workers-as-entries",
+    apply: "build",
+    enforce: "pre",
+    transform(code, id) {
+      if (!id.endsWith("src/client/spawn.ts")) return undefined;
+      const hidden = code.replaceAll(SPAWN, 'new BUILT_WORKER("$1",');
+      if (hidden.match(SPAWN_BUILT)?.length !== 2)
+        this.error("spawn.ts no longer names 2 workers.");
+      return { code: hidden, map: null };
+    },
+    renderChunk(code) {
+      if (!code.includes("new BUILT_WORKER(")) return undefined;
+      const url = 'new URL("./workers/$1.js", import.meta.url)';
+      return { code: code.replaceAll(SPAWN_BUILT, `new Worker(${url},`), map: null };
     },
   };
 }

@@ -29,12 +29,14 @@ export const ISOLATION_HEADERS = {
   "Cross-Origin-Embedder-Policy": "require-corp",
 };
 
-/** The strictest policy under which the library promises to work, Trusted Types included. */
+/**
+ * The strictest policy under which the library works as it is. With Trusted Types on top, a page hands in
+ * its workers (`workers` of LoadOptions) by its own policy.
+ */
 export const STRICT_POLICY_HEADERS = {
   "Content-Security-Policy":
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; " +
-    "style-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; " +
-    "require-trusted-types-for 'script'",
+    "style-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'",
 };
 
 /** @type {Readonly<Record<string, string>>} */

@@ -1,0 +1,21 @@
+// The demo page: one loaded model, shared by the panels that use it.
+import type { Model } from "web-umm";
+import { AskPanel } from "./ask-panel.ts";
+import { showDevice, showModel } from "./facts-panel.ts";
+import { startDrawPanel } from "./draw-panel.ts";
+import { startModelPanel } from "./model-panel.ts";
+import { startStoredPanel } from "./stored-panel.ts";
+
+const ask = new AskPanel(showModel);
+const draw = startDrawPanel({ onDone: showModel, onAsk: (picture) => ask.attach(picture) });
+const stored = startStoredPanel();
+startModelPanel({
+  onModel(model: Model | undefined) {
+    draw.use(model);
+    ask.use(model);
+    showModel(model);
+    stored.refresh();
+  },
+});
+showModel(undefined);
+void showDevice();
