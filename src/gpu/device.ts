@@ -63,7 +63,7 @@ export async function requestGpu(options: { readonly float?: FloatType } = {}): 
   const device = await adapter
     .requestDevice({
       label: "web-umm",
-      requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature)),
+      requiredFeatures: wantedFeatures(adapter),
       requiredLimits: facts.limits,
     })
     .catch((error: unknown) => {
@@ -99,6 +99,19 @@ function watch(device: GPUDevice, facts: GpuFacts, float: FloatType): Gpu {
       device.destroy();
     },
   };
+}
+
+// onnxruntime's attention over 32 and more slots takes 8 keys at a time from subgroups however small they
+// are: with 4 lanes (SwiftShader) its results are wrong by 1-60 % and nothing says so. Without subgroups it
+// uses workgroup memory, which is right. onnxruntime-web 1.30, flash_attention.wgsl.template; see
+// test/browser/graph/blocks.test.ts.
+const MIN_SUBGROUP_SIZE = 8;
+
+function wantedFeatures({ features, info }: GPUAdapter): GPUFeatureName[] {
+  const usable = info.subgroupMinSize >= MIN_SUBGROUP_SIZE;
+  return WANTED_FEATURES.filter(
+    (feature) => features.has(feature) && (feature !== "subgroups" || usable),
+  );
 }
 
 async function requestAdapter(): Promise<GPUAdapter> {
