@@ -1,0 +1,100 @@
+// Measures the flow loop where it runs: in a worker, on a stored model, without the layers above it.
+import { expose } from "comlink";
+import { assert, present } from "../../src/base/assert.ts";
+import { loadStages } from "../../src/engine/load-stages.ts";
+import type { BackendKind, Counters } from "../../src/session/runtime.ts";
+import { differenceOfLoops, plainLoop, residentLoop } from "./flow-loops.ts";
+import type { LoopSetting } from "./flow-loops.ts";
+import { gpuMilliseconds, installGpuClock } from "./gpu-clock.ts";
+
+/** What is measured. */
+export interface FlowRequest {
+  /** `key` of an entry of `cache.list()`. */
+  readonly manifestKey: string;
+  readonly backend: BackendKind;
+  readonly steps: number;
+  /** Times that each loop runs; the fastest counts. */
+  readonly rounds: number;
+}
+
+/** What was measured, of one whole loop. */
+export interface FlowMeasurement {
+  readonly residentMs: number;
+  readonly plainMs: number;
+  /** Sum of the compute passes of the resident loop, and how long that loop took. */
+  readonly gpuMs?: number;
+  readonly timedMs?: number;
+  /** What crossed between JavaScript and the GPU in the resident loop. */
+  readonly traffic: Counters;
+  readonly plainTraffic: Counters;
+  readonly difference: number;
+}
+
+installGpuClock();
+expose({ measureFlow });
+
+/** The functions of this worker. */
+export interface FlowWorker {
+  measureFlow(request: FlowRequest): Promise<FlowMeasurement>;
+}
+
+async function measureFlow({
+  manifestKey,
+  backend,
+  steps,
+  rounds,
+}: FlowRequest): Promise<FlowMeasurement> {
+  const none = new AbortController().signal;
+  const model = await loadStages({ manifestKey, backend }, () => undefined, none);
+  const { runtime, draw } = model.stages;
+  const artist = present(draw, "draw");
+  const { guidance } = artist.defaults;
+  const field = await artist.condition({ prompt: "a red circle left of a blue square", guidance });
+  const setting: LoopSetting = { runtime, draw: artist, field, steps };
+  // Also warms both up: pipelines are compiled and the loop is captured.
+  const difference = await differenceOfLoops(setting);
+  assert(difference < 1e-2, `both loops do the same work; they differ by ${difference}`);
+  let residentMs = Infinity;
+  let plainMs = Infinity;
+  for (let round = 0; round < rounds; round++) {
+    residentMs = Math.min(residentMs, await milliseconds(() => residentLoop(setting)));
+    plainMs = Math.min(plainMs, await milliseconds(() => plainLoop(setting)));
+  }
+  const traffic = await trafficOf(setting, residentLoop);
+  const plainTraffic = await trafficOf(setting, plainLoop);
+  let timedMs = 0;
+  const gpuMs = await gpuMilliseconds(async () => {
+    timedMs = await milliseconds(() => residentLoop(setting));
+  });
+  await model.dispose();
+  return {
+    residentMs,
+    plainMs,
+    traffic,
+    plainTraffic,
+    difference,
+    ...(gpuMs === undefined ? {} : { gpuMs, timedMs }),
+  };
+}
+
+async function milliseconds(work: () => Promise<void>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return performance.now() - started;
+}
+
+async function trafficOf(
+  setting: LoopSetting,
+  loop: (setting: LoopSetting) => Promise<void>,
+): Promise<Counters> {
+  const before = { ...setting.runtime.counters };
+  await loop(setting);
+  const after = setting.runtime.counters;
+  return {
+    readbacks: after.readbacks - before.readbacks,
+    uploads: after.uploads - before.uploads,
+    submits: after.submits - before.submits,
+    drains: after.drains - before.drains,
+    fences: after.fences - before.fences,
+  };
+}

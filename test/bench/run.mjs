@@ -1,0 +1,75 @@
+// `npm run bench`: measures load, drawing, answering and the flow loop in a headless Chromium, prints a table.
+//   --json FILE         also writes { machine, adapter, commit, rows }
+//   --model FOLDER      a checkpoint on this machine; default: the embedded model
+//   --backend wasm      default: webgpu (SwiftShader; the machine's GPU with WEB_UMM_GPU=1)
+//   --quantization q8   default: q8     --steps 30     --rounds 3
+// On a software adapter a readback costs nothing that can be seen: read ratios there, not milliseconds.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { describeCommit, describeMachine, withPage } from "../support/open-page.mjs";
+import { ROOT, setUp } from "../support/set-up.mjs";
+import { startHeapMeter } from "./heap-meter.mjs";
+
+const { values } = parseArgs({
+  options: {
+    json: { type: "string" },
+    model: { type: "string", default: join(ROOT, "demo/models/tiny-janusflow") },
+    backend: { type: "string", default: "webgpu" },
+    quantization: { type: "string", default: "q8" },
+    steps: { type: "string", default: "30" },
+    rounds: { type: "string", default: "3" },
+  },
+});
+
+setUp();
+const model = resolve(values.model);
+const { report, peakBytes } = await withPage("bench", { "/model/": model }, async ({ page }) => {
+  const stopMeter = await startHeapMeter(page);
+  const result = await page.evaluate(
+    (request) => {
+      if (!globalThis.runBench) throw new Error("The page has not started.");
+      return globalThis.runBench(request);
+    },
+    /** @type {import("./page.ts").BenchRequest} */ ({
+      modelUrl: "./model/",
+      modelName: basename(model),
+      backend: values.backend,
+      quantization: values.quantization,
+      steps: Number(values.steps),
+      rounds: Number(values.rounds),
+    }),
+  );
+  return { report: result, peakBytes: await stopMeter() };
+});
+
+const [first] = report.rows;
+const heap = { family: first?.family, model: first?.model, metric: "heap.peakBytes" };
+const rows = [...report.rows, { ...heap, value: peakBytes, unit: "bytes" }];
+const run = { machine: describeMachine(), adapter: report.adapter, commit: describeCommit(), rows };
+printTable(run);
+if (values.json !== undefined) {
+  mkdirSync(dirname(resolve(values.json)), { recursive: true });
+  writeFileSync(values.json, `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/**
+ * @param {{ machine: string, adapter: string, commit: string,
+ *   rows: readonly { metric: string, value: number, unit: string, baseline?: number, ratio?: number }[] }} measured
+ */
+function printTable({ machine, adapter, commit, rows: lines }) {
+  console.log(
+    `\n${basename(model)} ${values.quantization}, ${values.steps} steps, commit ${commit}`,
+  );
+  console.log(`${machine}\n${adapter}\n`);
+  for (const { metric, value, unit, baseline, ratio } of lines) {
+    const against =
+      baseline === undefined ? "" : `   against ${number(baseline)}: ${number(ratio ?? 0)} x`;
+    console.log(`${metric.padEnd(20)} ${number(value).padStart(14)} ${unit.padEnd(6)}${against}`);
+  }
+}
+
+/** @param {number} value */
+function number(value) {
+  return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+}
