@@ -2,17 +2,12 @@
 // preflight. A status of 206 proves nothing by itself, so the range that the answer names must be the one
 // asked for; who reads the body counts the bytes.
 import type { ModelError } from "../base/errors.ts";
+import type { FetchAnswer, FetchLike } from "../base/wire-fetch.ts";
 import { BodyReader, IdleError, withIdleLimit } from "./body-reader.ts";
 import type { FetchReason } from "./download-error.ts";
 import { downloadFailed, reasonOf } from "./download-error.ts";
 import type { Pause } from "./retry.ts";
 import { pause as defaultPause, waitBefore } from "./retry.ts";
-
-/** What is used of an answer, so that a `fetch` of the application's own is easy to write. */
-export type FetchAnswer = Pick<Response, "status" | "headers" | "body" | "type">;
-
-/** The platform's `fetch` or a replacement that, say, adds an access token. */
-export type FetchLike = (url: string, init: RequestInit) => Promise<FetchAnswer>;
 
 /** How requests are made. */
 export interface HttpOptions {

@@ -62,7 +62,7 @@ export interface RepairRequest {
  * signal's own reason
  */
 export async function importCheckpoint(request: ImportRequest): Promise<Manifest> {
-  const { checkpoint, companions = {}, declarations, quantization, key, store } = request;
+  const { checkpoint, companions = {}, declarations, quantization, key, store, signal } = request;
   const recipes = findWeights(declarations, quantization, checkpoint, companions);
   const layout = layOut(recipes, request.shardBytes ?? SHARD_BYTES);
   const checkpoints = { ...companions, "": checkpoint };
@@ -71,6 +71,7 @@ export async function importCheckpoint(request: ImportRequest): Promise<Manifest
   const first = shards.length;
   const sink: ShardSink = async (shard, bytes) => {
     assert(shard === shards.length, `shard ${shard} follows ${shards.length}`);
+    signal?.throwIfAborted();
     const journal = (ref: ShardRef) =>
       [key, { plan, shards: [...shards, ref], updatedAt: Date.now() }] as const;
     const put = store.put(bytes, { journal });
