@@ -54,7 +54,10 @@ function padToSquare(raster: Raster, mean: readonly number[]): Raster {
   return { width: size, height: size, channels: CHANNELS, data: square };
 }
 
-function normalize({ width, height, data }: Raster, options: PreprocessOptions): Float32Array<ArrayBuffer> {
+function normalize(
+  { width, height, data }: Raster,
+  options: PreprocessOptions,
+): Float32Array<ArrayBuffer> {
   const { rescaleFactor, doNormalize, mean, std } = options;
   const area = width * height;
   const planes = new Float32Array(CHANNELS * area);

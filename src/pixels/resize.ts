@@ -64,7 +64,8 @@ function weigh(
 ): number {
   // Rounds to nearest; sums stay below 2^53, so plain numbers are exact.
   let sum = 2 ** (PRECISION_BITS - 1);
-  for (let k = 0; k < weights.length; k++) sum += (data[start + k * stride] ?? 0) * (weights[k] ?? 0);
+  for (let k = 0; k < weights.length; k++)
+    sum += (data[start + k * stride] ?? 0) * (weights[k] ?? 0);
   return Math.min(255, Math.max(0, Math.floor(sum / 2 ** PRECISION_BITS)));
 }
 
