@@ -97,7 +97,7 @@ export class KernelBinder {
     });
     const { UNIFORM, COPY_DST } = GPUBufferUsage;
     const buffer = this.#device.createBuffer({ size: bytes.byteLength, usage: UNIFORM | COPY_DST });
-    this.#device.queue.writeBuffer(buffer, 0, bytes);
+    this.#device.queue.writeBuffer(buffer, 0, bytes.buffer);
     return buffer;
   }
 }

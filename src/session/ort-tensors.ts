@@ -39,11 +39,14 @@ export class OrtTensors {
   /** A tensor over an output that onnxruntime allocated; disposing it gives the memory back to its pool. */
   adopt(output: OrtTensor): GpuTensor {
     assert(output.location === "gpu-buffer", "outputs stay on the GPU");
-    const tensor = new GpuTensor(dtypeOf(output.type), output.dims, output.gpuBuffer, () => {
-      this.#account.add(-tensor.byteLength);
+    const { gpuBuffer } = output;
+    // onnxruntime rounds its buffers up to powers of two and such.
+    const { size } = gpuBuffer;
+    const tensor = new GpuTensor(dtypeOf(output.type), output.dims, gpuBuffer, () => {
+      this.#account.add(-size);
       void this.#release(output);
     });
-    this.#account.add(tensor.byteLength);
+    this.#account.add(size);
     this.#wrappers.set(tensor, output);
     this.#owned.add(tensor);
     return tensor;
