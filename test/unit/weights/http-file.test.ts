@@ -203,6 +203,31 @@ describe("readPrefix", () => {
   });
 });
 
+describe("a host that hides its headers from other origins", () => {
+  // What a page sees without Access-Control-Expose-Headers.
+  const crossOrigin: HttpOptions["fetch"] = async (url, init) => {
+    const { status, body } = await fetch(url, init);
+    return { status, body, type: "cors", headers: new Headers() };
+  };
+
+  test("is trusted as far as the bytes count", async () => {
+    const file = open({ fetch: crossOrigin });
+    expect((await file.readPrefix(1000)).size).toBeUndefined();
+    expectBytes(await file.readRange(5, 5000), 5, 5000);
+    expect((await file.readPrefix(SIZE + 1)).size).toBe(SIZE);
+  });
+
+  test.each<FaultKind>(["short-range", "long-body", "truncate-quietly"])(
+    "%s is still noticed",
+    async (kind) => {
+      server.use({ kind, times: 1 });
+      const file = open({ fetch: crossOrigin });
+      expectBytes(await file.readRange(1000, 90_000), 1000, 90_000);
+      expect(server.requests.length).toBe(2);
+    },
+  );
+});
+
 describe("under random faults", () => {
   const KINDS: readonly FaultKind[] = [
     "truncate",
