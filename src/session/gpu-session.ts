@@ -130,7 +130,13 @@ export async function callOrt<T>(
   guard.check();
   const turn = exclusive(async () => {
     guard.check();
-    return call();
+    try {
+      return await call();
+    } catch (error) {
+      // If a loss is why, its event is still to come: it must be known before the next turn.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      throw error;
+    }
   });
   return guard.wait(turn).catch((error: unknown) => {
     throw ortFailure(action, graphName, error);

@@ -18,21 +18,22 @@ let runtime: Runtime;
 let session: Session;
 let x: Tensor;
 
-beforeEach(async () => {
-  const requests = vi.spyOn(GPUAdapter.prototype, "requestDevice");
-  runtime = await createWebGpuRuntime();
-  loseDevice = () => {
-    const request = requests.mock.settledResults.at(-1);
-    if (request?.type === "fulfilled") request.value.destroy();
-  };
-  session = await runtime.createSession(graph, new Map());
-  x = runtime.createTensor("f32", [4]);
-  await session.run({ x });
-});
+// Two builds, two ways to die: jspi rejects for ever, asyncify blocks the thread at the second call.
+describe.for(["jspi", "asyncify"] as const)("after a device loss, %s", (build) => {
+  beforeEach(async () => {
+    const requests = vi.spyOn(GPUAdapter.prototype, "requestDevice");
+    runtime = await createWebGpuRuntime({ build });
+    loseDevice = () => {
+      const request = requests.mock.settledResults.at(-1);
+      if (request?.type === "fulfilled") request.value.destroy();
+    };
+    session = await runtime.createSession(graph, new Map());
+    x = runtime.createTensor("f32", [4]);
+    await session.run({ x });
+  });
 
-afterEach(() => vi.restoreAllMocks());
+  afterEach(() => vi.restoreAllMocks());
 
-describe("after a device loss", () => {
   test("everything that waits for the device rejects, and what frees does not", async () => {
     loseDevice();
     await expect(runtime.lost).resolves.toContain("destroyed");
