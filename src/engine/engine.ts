@@ -55,8 +55,10 @@ export interface RunOutcome {
 export class Engine {
   readonly #parts: EngineParts;
   readonly #queue = new Queue();
-  // Aborts with the reason why nothing can run any more: a lost device, or dispose.
-  readonly #end = new AbortController();
+  // Aborts when dispose is asked for: what runs ends at its next step.
+  readonly #disposal = new AbortController();
+  // Aborts when the device is lost: what runs may wait for ever.
+  readonly #loss = new AbortController();
   #model: LoadedModel | undefined;
 
   constructor(parts: EngineParts) {
@@ -73,7 +75,7 @@ export class Engine {
     onProgress: Listener<LoadProgress>,
     signal: AbortSignal,
   ): Promise<ModelInfo> {
-    const either = AbortSignal.any([signal, this.#end.signal]);
+    const either = this.#stopsWith(signal);
     return this.#queue.add(async () => {
       assert(!this.#model, "an engine loads one model");
       const progress = new EventSink(onProgress);
@@ -95,7 +97,7 @@ export class Engine {
    * @throws ModelError device-lost at once when the device is lost, also while a task waits for it
    */
   run(task: TaskRequest, onEvent: Listener<RunEvent>, signal: AbortSignal): Promise<RunOutcome> {
-    const either = AbortSignal.any([signal, this.#end.signal]);
+    const either = this.#stopsWith(signal);
     return this.#queue.add(async () => {
       const model = this.#loaded();
       const events = new EventSink(onEvent);
@@ -115,7 +117,7 @@ export class Engine {
 
   /** Stops what runs, refuses what waits, and frees the device. */
   async dispose(): Promise<void> {
-    this.#end.abort(new DOMException("The model was disposed.", "AbortError"));
+    this.#disposal.abort(new DOMException("The model was disposed.", "AbortError"));
     await this.#queue.settled();
     await this.#model?.dispose();
     this.#model = undefined;
@@ -130,7 +132,7 @@ export class Engine {
     sink: EventSink<RunEvent>,
   ): Promise<TaskResult> {
     for (;;) {
-      const next = await abortable(events.next(), this.#end.signal);
+      const next = await abortable(events.next(), this.#loss.signal);
       if (next.done) return next.value;
       // A picture that is done is part of the result, too; a preview belongs to its event alone.
       sink.send(next.value.type === "preview" ? moved(next.value) : next.value);
@@ -140,9 +142,13 @@ export class Engine {
   // A lost device makes onnxruntime block its worker at the second call (reliability: G1): none is made.
   async #watchDevice({ stages }: LoadedModel): Promise<void> {
     const reason = await stages.runtime.lost;
-    this.#end.abort(
+    this.#loss.abort(
       fail("device-lost", `The GPU device was lost: ${reason}. Load the model again.`, { reason }),
     );
+  }
+
+  #stopsWith(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, this.#loss.signal, this.#disposal.signal]);
   }
 
   #loaded(): LoadedModel {
