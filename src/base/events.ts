@@ -84,7 +84,12 @@ export interface DrawResult {
 export interface ConverseResult {
   readonly parts: readonly (
     | { readonly type: "text"; readonly text: string }
-    | { readonly type: "image"; readonly pixels: Pixels }
+    | {
+        readonly type: "image";
+        readonly pixels: Pixels;
+        readonly steps: number;
+        readonly guidance: number;
+      }
   )[];
   readonly usage: TextUsage;
 }

@@ -1,4 +1,5 @@
 // What may be asked of loadModel, and the checks that need no work.
+import { checkKeys, integerOption, show } from "../base/check-values.ts";
 import type { Quantization } from "../base/dtype.ts";
 import type { LoadProgress } from "../base/events.ts";
 import type { SourceInput, SourceLocation } from "../base/source-location.ts";
@@ -44,16 +45,31 @@ export interface LoadPlan extends Required<Pick<LoadOptions, "quantization" | "o
   readonly workers: Required<WorkerFactories>;
 }
 
+const KEYS: readonly (keyof LoadOptions)[] = [
+  "quantization",
+  "backend",
+  "companions",
+  "memoryBudgetBytes",
+  "hubUrl",
+  "fetch",
+  "signal",
+  "onProgress",
+  "workers",
+];
 const QUANTIZATIONS: readonly Quantization[] = ["f32", "f16", "q8", "q4"];
 const BACKENDS: readonly BackendKind[] = ["webgpu", "wasm"];
 
 /** Checks what was asked. @throws TypeError, RangeError */
 export function planLoad(source: SourceInput, options: LoadOptions): LoadPlan {
+  checkKeys(options, KEYS, "The options of loadModel");
   const { quantization = "q4", backend, memoryBudgetBytes, hubUrl, fetch, workers } = options;
   const { onProgress = () => undefined, companions = {} } = options;
   checkOneOf("quantization", quantization, QUANTIZATIONS);
   if (backend !== undefined) checkOneOf("backend", backend, BACKENDS);
-  if (memoryBudgetBytes !== undefined) checkBytes("memoryBudgetBytes", memoryBudgetBytes);
+  integerOption({ memoryBudgetBytes }, "memoryBudgetBytes", {
+    min: 1,
+    max: Number.MAX_SAFE_INTEGER,
+  });
   if (fetch !== undefined) checkFunction("fetch", fetch);
   checkFunction("onProgress", onProgress);
   return {
@@ -78,21 +94,16 @@ function locate(source: SourceInput): SourceLocation {
 
 function checkOneOf(name: string, value: unknown, allowed: readonly string[]): void {
   if (allowed.some((one) => one === value)) return;
-  throw new RangeError(`${name} must be one of ${allowed.join(", ")}, got ${String(value)}.`);
-}
-
-function checkBytes(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value > 0) return;
-  throw new RangeError(`${name} must be a positive whole number of bytes, got ${value}.`);
+  throw new RangeError(`${name} must be one of ${allowed.join(", ")}, got ${show(value)}.`);
 }
 
 function checkFunction(name: string, value: unknown): void {
   if (typeof value === "function") return;
-  throw new TypeError(`${name} must be a function, got ${typeof value}.`);
+  throw new TypeError(`${name} must be a function, got ${show(value)}.`);
 }
 
 function checkUrl(name: string, value: string): string {
   const url = URL.parse(value, globalThis.location?.href);
   if (url && /^https?:$/.test(url.protocol)) return url.href.replace(/\/+$/, "");
-  throw new RangeError(`${name} must be an http(s) address, got "${value}".`);
+  throw new RangeError(`${name} must be an http(s) address, got ${show(value)}.`);
 }

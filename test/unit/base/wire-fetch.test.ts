@@ -2,6 +2,7 @@ import { expose, wrap } from "comlink";
 import { afterEach, describe, expect, test } from "vitest";
 import { installWire } from "../../../src/base/wire.ts";
 import type { FetchAnswer, FetchLike, LentFetch } from "../../../src/base/wire-fetch.ts";
+import { collectGarbage } from "../../support/collect-garbage.ts";
 import { borrowFetch, lendFetch } from "../../../src/base/wire-fetch.ts";
 
 const ports: MessagePort[] = [];
@@ -48,6 +49,20 @@ describe("borrowFetch", () => {
     expect((await reader?.read())?.value).toEqual(Uint8Array.of(2));
     await reader?.cancel();
     expect(pulled).toBe(2);
+  });
+
+  test("reads a body although nothing but its reader is held", async () => {
+    let left = 3;
+    const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      async pull(controller) {
+        await new Promise((resolve) => setTimeout(resolve));
+        collectGarbage();
+        if (left === 0) controller.close();
+        else controller.enqueue(Uint8Array.of((left -= 1)));
+      },
+    });
+    const { body } = await across(async () => new Response(source))("https://a.example/x", {});
+    expect(new Uint8Array(await new Response(body).arrayBuffer())).toEqual(Uint8Array.of(2, 1, 0));
   });
 
   test("rejects as the lent fetch does", async () => {

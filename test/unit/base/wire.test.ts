@@ -35,7 +35,12 @@ const far = {
 let made: { data: Uint8Array } | undefined;
 
 const ports: MessagePort[] = [];
-afterEach(() => ports.splice(0).forEach((port) => port.close()));
+// comlink drops the answer to a call whose proxy is collected: every proxy is held until its test ends.
+const remotes: Remote<typeof far>[] = [];
+afterEach(() => {
+  remotes.length = 0;
+  ports.splice(0).forEach((port) => port.close());
+});
 
 function connect(): Remote<typeof far> {
   installWire();
@@ -43,7 +48,9 @@ function connect(): Remote<typeof far> {
   const { port1, port2 } = new MessageChannel();
   ports.push(port1, port2);
   expose(far, port1);
-  return wrap(port2);
+  const remote = wrap<typeof far>(port2);
+  remotes.push(remote);
+  return remote;
 }
 
 describe("installWire", () => {

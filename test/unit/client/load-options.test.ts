@@ -26,13 +26,14 @@ describe("planLoad", () => {
   });
 
   test.each<[string, string, ErrorConstructor, RegExp]>([
-    ["quantization", "q5", RangeError, /f32, f16, q8, q4, got q5/],
-    ["backend", "cuda", RangeError, /webgpu, wasm, got cuda/],
-    ["memoryBudgetBytes", "0", RangeError, /positive/],
-    ["memoryBudgetBytes", "1.5", RangeError, /whole number/],
-    ["fetch", '"fetch"', TypeError, /function, got string/],
-    ["onProgress", "{}", TypeError, /function, got object/],
+    ["quantization", "q5", RangeError, /f32, f16, q8, q4, got "q5"/],
+    ["backend", "cuda", RangeError, /webgpu, wasm, got "cuda"/],
+    ["memoryBudgetBytes", "0", RangeError, /from 1 to/],
+    ["memoryBudgetBytes", "1.5", RangeError, /an integer/],
+    ["fetch", '"fetch"', TypeError, /function, got "fetch"/],
+    ["onProgress", "{}", TypeError, /function, got Object/],
     ["hubUrl", '"file:///hub"', RangeError, /http\(s\)/],
+    ["quantisation", '"q4"', TypeError, /mean quantization/],
     ["companions", '{ "vae": "not a name" }', RangeError, /not a name/],
   ])("refuses %s = %s", (name, text, kind, message) => {
     const value: unknown = /^[a-z]/.test(text) ? text : JSON.parse(text);

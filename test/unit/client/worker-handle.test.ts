@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { fail } from "../../../src/base/errors.ts";
 import { WorkerHandle } from "../../../src/client/worker-handle.ts";
+import { collectGarbage } from "../../support/collect-garbage.ts";
 import { nextTurn } from "../../support/fake-model.ts";
 import { fakeWorker } from "../../support/fake-worker.ts";
 import type { FakeWorker } from "../../support/fake-worker.ts";
@@ -8,6 +9,13 @@ import type { FakeWorker } from "../../support/fake-worker.ts";
 const api = {
   ping(): void {},
   add: (a: number, b: number): number => a + b,
+  async collect(): Promise<string> {
+    for (let turn = 0; turn < 3; turn++) {
+      await nextTurn();
+      collectGarbage();
+    }
+    return "collected";
+  },
   refuse(): void {
     throw fail("busy", "not now", { seconds: 3 });
   },
@@ -73,6 +81,11 @@ describe("WorkerHandle.call", () => {
     await expect(call).rejects.toBe(reason);
     await vi.waitFor(() => expect(heardAbort).toBe(1));
     expect(await handle.call((remote) => remote.add(1, 1))).toBe(2);
+  });
+
+  test("gets its answer although the application holds nothing but the call", async () => {
+    const call = (await start()).handle.call((remote) => remote.collect());
+    expect(await call).toBe("collected");
   });
 
   test("an aborted signal makes no call", async () => {
