@@ -1,0 +1,63 @@
+// What quantized weights cost: cosines against the authors' f32 numbers, stage by stage, on random
+// checkpoints (harder than trained ones: every weight counts the same). Printed for the README's table.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { LoadedModel } from "../../../../src/engine/engine.ts";
+import { createWasmRuntime } from "../../../../src/session/wasm-runtime.ts";
+import {
+  compareAnswer,
+  compareLatents,
+  compareVelocity,
+  type Compared,
+} from "../../../contract/janus-flow-stages.ts";
+import { cosine } from "../../../support/closeness.ts";
+import { folderFiles } from "../../../support/folder-files.ts";
+import { goldenFolder, readJanusFlowGoldens } from "../../../support/janus-flow-goldens.ts";
+import { openModel } from "../../../support/open-model.ts";
+
+// Floors a little under what was measured: a broken scale or a swapped nibble falls far below them.
+const SUBJECTS = [
+  { quantization: "f16", logits: 0.99999, velocity: 0.99999, latents: 0.9999 },
+  { quantization: "q8", logits: 0.9995, velocity: 0.9995, latents: 0.9995 },
+  { quantization: "q4", logits: 0.9, velocity: 0.95, latents: 0.97 },
+] as const;
+
+const rows: string[] = [];
+
+describe.each(["a", "b"] as const)("checkpoint %s", (name) => {
+  const goldens = readJanusFlowGoldens(name);
+
+  describe.each(SUBJECTS)("stored as $quantization", ({ quantization, ...floors }) => {
+    let model: LoadedModel;
+    beforeAll(async () => {
+      const files = folderFiles(new URL("checkpoint/", goldenFolder(name)));
+      model = await openModel({ kind: "files", files }, quantization, await createWasmRuntime());
+    }, 60_000);
+    afterAll(() => model?.dispose());
+
+    function judge(stage: string, compared: readonly Compared[], floor: number): void {
+      const worst = Math.min(...compared.map(({ actual, expected }) => cosine(actual, expected)));
+      rows.push(`${name} | ${quantization} | ${stage} | ${worst.toFixed(6)}`);
+      expect(worst).toBeGreaterThan(floor);
+    }
+
+    test("logits of an answer about a picture", async () => {
+      const { logits } = await compareAnswer(model.stages, goldens, "oneImage");
+      judge("logits", [logits], floors.logits);
+    });
+
+    test("velocity", async () => {
+      judge("velocity", await compareVelocity(model.stages, goldens), floors.velocity);
+    });
+
+    test("latents after ten steps", async () => {
+      const asked = { steps: 10, guidance: 2 };
+      judge(
+        "latents, 10 steps",
+        [await compareLatents(model.stages, goldens, asked)],
+        floors.latents,
+      );
+    });
+  });
+});
+
+afterAll(() => console.log(`checkpoint | weights | stage | cosine\n${rows.join("\n")}`));
