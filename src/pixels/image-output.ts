@@ -1,6 +1,5 @@
 // A picture that a model made, as an application gets it: pixels, and a file that says how it was made.
 import type { Pixels } from "../base/pixels.ts";
-import { encodePng } from "./encode-png.ts";
 
 /** How a picture was made: enough to make it again. */
 export interface ImageOrigin {
@@ -45,6 +44,8 @@ export class GeneratedImage {
    * model, image and Software.
    */
   async toBlob(): Promise<Blob> {
+    // Fetched at the first file: pages that only show pictures do without.
+    const { encodePng } = await import("./encode-png.ts");
     const bytes = await encodePng(this.imageData, pngTexts(this.origin));
     return new Blob([bytes], { type: "image/png" });
   }
