@@ -68,7 +68,11 @@ export async function compileStages(
   };
   const stages = await family.createStages({
     config: family.parse(files),
-    ...{ files, runtime, weights, quantization: manifest.quantization, onStage: reportStage },
+    files,
+    runtime,
+    weights,
+    quantization: manifest.quantization,
+    onStage: reportStage,
     ...(signal === undefined ? {} : { signal }),
   });
   const loadSeconds = (performance.now() - started) / 1000;
@@ -106,7 +110,10 @@ function modelInfo(
   return {
     family: family.id,
     capabilities: family.capabilities,
-    ...{ backend, device, dtype: float, quantization: manifest.quantization },
+    backend,
+    device,
+    dtype: float,
+    quantization: manifest.quantization,
     storedBytes: manifest.totalBytes,
     tensorBytes: memory.tensorBytes,
     peakTensorBytes: memory.peakTensorBytes,

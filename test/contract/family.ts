@@ -9,13 +9,17 @@ import { generateText } from "../../src/tasks/generate-text.ts";
 /** A family on a backend. */
 export interface FamilySubject {
   readonly name: string;
-  open(): Promise<LoadedModel>;
+  open: () => Promise<LoadedModel>;
 }
 
 const DRAW: ImageRequest = { prompt: "a red fox", seed: 5, count: 1, steps: 3, previewEvery: 0 };
 const WRITE: TextRequest = {
   messages: [{ role: "user", content: [{ type: "text", text: "What is a fox?" }] }],
-  ...{ maxTokens: 6, temperature: 0, topK: 0, topP: 1, seed: 0 },
+  maxTokens: 6,
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  seed: 0,
 };
 
 /** Runs the contract on one family. */

@@ -19,7 +19,7 @@ const BAR = 1e-4;
 export interface ParitySubject {
   readonly checkpoint: string;
   readonly goldens: JanusFlowGoldens;
-  open(): Promise<LoadedModel>;
+  open: () => Promise<LoadedModel>;
 }
 
 /** Runs the suite on one checkpoint. */

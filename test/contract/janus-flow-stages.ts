@@ -127,7 +127,9 @@ export async function compareLatents(
 ): Promise<Compared> {
   const { prompt, negativePrompt } = goldens.json.generate;
   const { latents } = await drawGolden(stages, goldens, {
-    ...{ prompt, steps, guidance },
+    prompt,
+    steps,
+    guidance,
     ...(isNegative ? { negativePrompt } : {}),
   });
   const name = `steps${steps}.guidance${guidance}.latents`;

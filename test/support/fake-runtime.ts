@@ -67,7 +67,11 @@ export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRu
     const numbers = dtype === "f32" ? new Float32Array(length) : new Int32Array(length);
     if (data !== undefined) numbers.set(data as Float32Array);
     const tensor: FakeTensor = {
-      ...{ dtype, shape, byteLength: length * 4, data: numbers, isDisposed: false },
+      dtype,
+      shape,
+      byteLength: length * 4,
+      data: numbers,
+      isDisposed: false,
       dispose: () => (tensor.isDisposed = true),
     };
     runtime.tensors.push(tensor);

@@ -13,7 +13,10 @@ function createField(
   const velocity = runtime.createTensor("f32", [rows, 2]);
   const time = runtime.createTensor("f32", [1]);
   const field = {
-    ...{ latents, velocity, time, evaluations: 0 },
+    latents,
+    velocity,
+    time,
+    evaluations: 0,
     async evaluate() {
       field.evaluations += 1;
       const t = dataOf(time)[0] ?? 0;

@@ -7,7 +7,11 @@ import { createFakeRuntime, dataOf } from "../../support/fake-runtime.ts";
 
 const REQUEST: TextRequest = {
   messages: [{ role: "user", content: [{ type: "text", text: "Hi" }] }],
-  ...{ maxTokens: 20, temperature: 0, topK: 0, topP: 1, seed: 0 },
+  maxTokens: 20,
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  seed: 0,
 };
 
 const LETTERS = "abcdefgh";
@@ -32,7 +36,13 @@ function createStages(answer: string, room = 20) {
         asked.push(maxTokens);
         say();
         const token = runtime.createTensor("i32", [1, 1]);
-        const core = { logits, vocabularySize: STOP + 1, token, advance: [], decode: async () => say() };
+        const core = {
+          logits,
+          vocabularySize: STOP + 1,
+          token,
+          advance: [],
+          decode: async () => say(),
+        };
         return { promptTokens: 4, room: Math.min(room, maxTokens), core };
       },
       // Holds every letter back until the next one, as a decoder does inside a character.
@@ -80,7 +90,10 @@ describe("generateText", () => {
 
   test("ends with reason length where the context is full", async () => {
     const { stages } = createStages("badge", 2);
-    expect((await run(stages, REQUEST)).result).toMatchObject({ text: "ba", finishReason: "length" });
+    expect((await run(stages, REQUEST)).result).toMatchObject({
+      text: "ba",
+      finishReason: "length",
+    });
   });
 
   test("tokens and seconds grow, seconds left shrink to nothing at the end of the room", async () => {

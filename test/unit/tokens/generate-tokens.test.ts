@@ -16,8 +16,11 @@ function createScriptedCore(runtime: FakeRuntime, script: readonly number[]) {
   };
   say();
   const core: TokenCore & { decodes: number } = {
-    ...{ logits, vocabularySize: 10, token: runtime.createTensor("i32", [1, 1]) },
-    ...{ advance: [length], decodes: 0 },
+    logits,
+    vocabularySize: 10,
+    token: runtime.createTensor("i32", [1, 1]),
+    advance: [length],
+    decodes: 0,
     async decode() {
       core.decodes += 1;
       say();
