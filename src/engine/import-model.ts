@@ -12,8 +12,9 @@ import { importCheckpoint, repairShards } from "../weights/import-checkpoint.ts"
 import { parseJson } from "../weights/json-file.ts";
 import { manifestKey } from "../weights/manifest.ts";
 import type { Manifest } from "../weights/manifest.ts";
-import { openSource } from "../weights/source.ts";
-import type { CheckpointSource, ReadOptions, SourceOptions } from "../weights/source.ts";
+import { openSource } from "../weights/open-source.ts";
+import type { SourceOptions } from "../weights/open-source.ts";
+import type { CheckpointSource, ReadOptions } from "../weights/source.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
 import { parseFiles } from "./checkpoint-files.ts";
 import type { ImportOutcome, ImportRequest, ImportTools } from "./loader.ts";

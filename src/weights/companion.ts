@@ -1,8 +1,9 @@
 // Repositories that a model needs beside its own, such as the VAE of JanusFlow.
 import type { SourceInput } from "../base/source-location.ts";
 import { parseSource } from "../base/source-location.ts";
-import type { CheckpointSource, ReadOptions, SourceOptions } from "./source.ts";
-import { openSource } from "./source.ts";
+import type { SourceOptions } from "./open-source.ts";
+import type { CheckpointSource, ReadOptions } from "./source.ts";
+import { openSource } from "./open-source.ts";
 
 /** Where to look for one companion. */
 export interface CompanionRequest {

@@ -1,9 +1,5 @@
-// Where a checkpoint's files are read from. Everything above sees this interface; whether bytes come from
-// a hub, a static host or a local folder is decided here and forgotten.
-import type { SourceLocation } from "../base/source-location.ts";
-import { collectDirectory, collectFiles, createFileSource } from "./file-source.ts";
-import type { HttpOptions } from "./fetch-range.ts";
-import { createHubSource, createUrlSource } from "./http-source.ts";
+// Where a checkpoint's files are read from: the interface that everything above sees, whether bytes come
+// from a hub, a static host or a local folder.
 
 /** Options of one read. */
 export interface ReadOptions {
@@ -51,29 +47,4 @@ export interface CheckpointSource {
   at(folder: string): CheckpointSource;
   /** Ends connections that are still open. Reading again opens new ones. */
   close(): void;
-}
-
-/** How a source talks to servers. */
-export interface SourceOptions extends HttpOptions {
-  /** Base address of the hub. Default https://huggingface.co */
-  readonly hubUrl?: string;
-}
-
-/** Opens a source. A hub or URL is not contacted before the first read. */
-export async function openSource(
-  location: SourceLocation,
-  { hubUrl = "https://huggingface.co", ...http }: SourceOptions = {},
-): Promise<CheckpointSource> {
-  switch (location.kind) {
-    case "hub":
-      return createHubSource(location, hubUrl, http);
-    case "url":
-      return createUrlSource(location.url, http);
-    case "files":
-      return createFileSource(await collectFiles(location.files));
-    case "directory":
-      return createFileSource(await collectDirectory(location.handle));
-    default:
-      return location satisfies never;
-  }
 }

@@ -8,7 +8,7 @@ import { importCheckpoint, repairShards } from "../../../src/weights/import-chec
 import type { Manifest } from "../../../src/weights/manifest.ts";
 import { manifestKey } from "../../../src/weights/manifest.ts";
 import { readTensors } from "../../../src/weights/read-model.ts";
-import { openSource } from "../../../src/weights/source.ts";
+import { openSource } from "../../../src/weights/open-source.ts";
 import { openStore } from "../../../src/weights/store.ts";
 import type { WeightStore } from "../../../src/weights/weight-store.ts";
 import { declare } from "../../support/tiny-checkpoint.ts";

@@ -7,7 +7,7 @@ import { importCheckpoint } from "../../../src/weights/import-checkpoint.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { LoadedPart } from "../../../src/weights/read-model.ts";
 import { readTensors } from "../../../src/weights/read-model.ts";
-import { openSource } from "../../../src/weights/source.ts";
+import { openSource } from "../../../src/weights/open-source.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
 import type { TinyTensor } from "../../support/tiny-checkpoint.ts";
 import { declare, safetensorsFile, weights } from "../../support/tiny-checkpoint.ts";

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { parseSource } from "../../../src/base/source-location.ts";
 import type { Checkpoint } from "../../../src/weights/checkpoint.ts";
 import { openCheckpoint, readSideFiles } from "../../../src/weights/checkpoint.ts";
-import { openSource } from "../../../src/weights/source.ts";
+import { openSource } from "../../../src/weights/open-source.ts";
 import type { Fault, FaultServer } from "../../support/fault-server.ts";
 import { startFaultServer } from "../../support/fault-server.ts";
 import { safetensorsFile, textFile } from "../../support/tiny-checkpoint.ts";

@@ -17,7 +17,7 @@ import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { Manifest } from "../../../src/weights/manifest.ts";
 import { decodeFloats } from "../../../src/weights/quantize.ts";
 import { readTensors } from "../../../src/weights/read-model.ts";
-import { openSource } from "../../../src/weights/source.ts";
+import { openSource } from "../../../src/weights/open-source.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
 import { dequantize } from "../../support/dequantize.ts";
 import type { FaultKind, FaultServer } from "../../support/fault-server.ts";

@@ -10,7 +10,7 @@ import type { KeyValue } from "../../../src/weights/key-value.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { Manifest } from "../../../src/weights/manifest.ts";
 import { readTensors } from "../../../src/weights/read-model.ts";
-import { openSource } from "../../../src/weights/source.ts";
+import { openSource } from "../../../src/weights/open-source.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
 import type { FaultKind, FaultServer } from "../../support/fault-server.ts";
 import { startFaultServer } from "../../support/fault-server.ts";

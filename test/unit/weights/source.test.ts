@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 
 import { parseSource } from "../../../src/base/source-location.ts";
 import { openCompanion } from "../../../src/weights/companion.ts";
-import { openSource } from "../../../src/weights/source.ts";
+import { openSource } from "../../../src/weights/open-source.ts";
 import type { FaultServer } from "../../support/fault-server.ts";
 import { startFaultServer } from "../../support/fault-server.ts";
 import { textFile } from "../../support/tiny-checkpoint.ts";
