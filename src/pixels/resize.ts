@@ -77,8 +77,9 @@ function computeTaps(size: number, target: number): Taps[] {
     const center = (out + 0.5) * scale;
     const first = Math.max(0, Math.trunc(center - support + 0.5));
     const end = Math.min(size, Math.trunc(center + support + 0.5));
+    // times the inverse and not divided by, as Pillow does: the last bit may decide a rounding
     const raw = Array.from({ length: end - first }, (_unused, k) =>
-      cubic((k + first - center + 0.5) / stretch),
+      cubic((k + first - center + 0.5) * (1 / stretch)),
     );
     const total = raw.reduce((sum, weight) => sum + weight, 0);
     return { first, weights: Int32Array.from(raw, (weight) => toFixed(weight / total)) };
