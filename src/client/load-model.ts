@@ -2,6 +2,7 @@
 // until the model does; whatever fails, no worker is left behind.
 import { proxy } from "comlink";
 import type { Remote } from "comlink";
+import { withoutUndefined } from "../base/check-values.ts";
 import { fail, ModelError } from "../base/errors.ts";
 import type { LoadProgress } from "../base/events.ts";
 import type { ModelInfo } from "../base/info.ts";
@@ -83,8 +84,7 @@ function askLoader<T>(
   { onProgress, signal }: Listening,
   ask: (loader: Remote<Loader>, ...call: ImportCall) => Promise<T>,
 ): Promise<T> {
-  const hub = hubUrl === undefined ? {} : { hubUrl };
-  const request = { location, companions, quantization, ...hub };
+  const request = { location, companions, quantization, ...withoutUndefined({ hubUrl }) };
   return withLoader(
     workers.loader,
     (handle) =>
@@ -98,20 +98,19 @@ function askLoader<T>(
 
 async function startModel(
   { backend, memoryBudgetBytes, workers }: LoadPlan,
-  { manifestKey, source, revision }: ImportOutcome,
+  { manifestKey, source, revision, storedBytes }: ImportOutcome,
   { onProgress, signal }: Listening,
 ): Promise<Model> {
   const kind = { name: "engine", spawn: workers.engine, deathCode: "device-lost" } as const;
   const engine = await WorkerHandle.start<Engine>(kind, signal);
-  const request = {
-    manifestKey,
-    ...(backend === undefined ? {} : { backend }),
-    ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }),
-  };
+  const request = { manifestKey, ...withoutUndefined({ backend, memoryBudgetBytes }) };
+  const load = (remote: Remote<Engine>, stop: AbortSignal): Promise<ModelInfo> =>
+    remote.load(request, proxy(onProgress), stop);
   try {
-    const load = (remote: Remote<Engine>, stop: AbortSignal): Promise<ModelInfo> =>
-      remote.load(request, proxy(onProgress), stop);
     const info = await engine.call(load, signal);
+    const bytes = { loadedBytes: storedBytes, totalBytes: storedBytes, bytesPerSecond: 0 };
+    onProgress({ phase: "ready", file: source, ...bytes });
+    signal.throwIfAborted();
     return new Model(engine, info, revision === "" ? source : `${source} (${revision})`);
   } catch (error) {
     engine.end(error);

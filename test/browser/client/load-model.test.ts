@@ -21,7 +21,7 @@ describe("loadModel over real workers", () => {
   test("tells progress in order and gives a model that writes", async () => {
     const seen: LoadProgress[] = [];
     await using model = await load({ onProgress: (progress) => seen.push(progress) });
-    expect(seen.map(({ phase }) => phase)).toEqual(["download", "read", "read"]);
+    expect(seen.map(({ phase }) => phase)).toEqual(["download", "read", "read", "ready"]);
     const run = model.generateText({ messages: [{ role: "user", content: "hello" }] });
     let written = "";
     for await (const { text } of run) written += text;

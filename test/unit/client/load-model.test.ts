@@ -68,6 +68,7 @@ describe("loadModel", () => {
       ["download", 3],
       ["read", 0],
       ["read", 10],
+      ["ready", 6],
     ]);
   });
 
