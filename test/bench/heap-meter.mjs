@@ -37,9 +37,9 @@ export async function startHeapMeter(page) {
     });
 
   let peak = 0;
-  let isRunning = true;
+  const stop = new AbortController();
   const sampling = (async () => {
-    while (isRunning) {
+    while (!stop.signal.aborted) {
       const own = session.send("Runtime.getHeapUsage").then(sizeOf, () => 0);
       const all = await Promise.all([own, ...[...workers].map(heapOfWorker)]);
       peak = Math.max(
@@ -50,7 +50,7 @@ export async function startHeapMeter(page) {
     }
   })();
   return async () => {
-    isRunning = false;
+    stop.abort();
     await sampling;
     return peak;
   };

@@ -11,6 +11,9 @@ import type { ServerOptions, StaticServer } from "../support/static-server.mjs";
 /** A checkpoint of JanusFlow's layout with random weights, by its address on the demo's server. */
 export const RANDOM_CHECKPOINT = "./golden/a/";
 
+// Compiling for SwiftShader takes tens of seconds on a busy machine; a test ends after 180 s.
+const PATIENCE_MS = 150_000;
+
 /** Where a visitor's browser starts. */
 export interface VisitOptions extends Pick<ServerOptions, "headers" | "intercept"> {
   readonly path?: string;
@@ -39,34 +42,41 @@ export async function visitDemo({ path = "", ...options }: VisitOptions = {}): P
   const context = await browser.newContext();
   const complaints = listenForComplaints(context, server.url);
   const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
   await page.goto(server.url + path);
   return { page, server, complaints };
 }
 
+/** What to load, and where to compute: WebGPU compiles for seconds in software, so most tests do without. */
+export interface LoadChoice {
+  /** Address of the folder; default: the embedded model. */
+  readonly url?: string;
+  /** Default: wasm. */
+  readonly backend?: "webgpu" | "wasm";
+}
+
 /** Chooses a source and waits until it is loaded. */
-export async function loadFrom(
-  page: Page,
-  source: { readonly url: string } | "embedded",
-): Promise<void> {
-  await startLoading(page, source);
+export async function loadFrom(page: Page, choice: LoadChoice = {}): Promise<void> {
+  await startLoading(page, choice);
   await page.locator("#loaded").waitFor();
 }
 
 /** Chooses a source and presses the button. */
 export async function startLoading(
   page: Page,
-  source: { readonly url: string } | "embedded",
+  { url, backend = "wasm" }: LoadChoice = {},
 ): Promise<void> {
-  if (source === "embedded") {
+  if (url === undefined) {
     await page.getByLabel("Embedded", { exact: true }).check();
   } else {
     await page.getByLabel("Address", { exact: true }).check();
-    await page.getByLabel("Address of a folder").fill(source.url);
+    await page.getByLabel("Address of a folder").fill(url);
   }
+  await page.getByLabel("Compute on").selectOption(backend);
   await page.getByRole("button", { name: "Load model" }).click();
 }
 
-/** Draws one picture with few steps. */
+/** Draws one picture and waits for it. */
 export async function draw(page: Page, prompt: string, steps: number): Promise<void> {
   await startDrawing(page, prompt, steps);
   await page.getByRole("button", { name: "Download PNG" }).first().waitFor();

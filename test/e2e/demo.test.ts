@@ -15,7 +15,7 @@ const WEIGHTS = /\.safetensors/;
 describe("the demo", () => {
   test("loads a checkpoint, draws with it and answers about the picture", async () => {
     const { page, complaints } = await visitDemo();
-    await loadFrom(page, { url: RANDOM_CHECKPOINT });
+    await loadFrom(page, { url: RANDOM_CHECKPOINT, backend: "webgpu" });
     await draw(page, "a red circle", 2);
     const picture = page.locator("#gallery canvas").first();
     expect(await picture.evaluate((canvas: HTMLCanvasElement) => canvas.width)).toBeGreaterThan(1);

@@ -6,12 +6,12 @@ import { draw, loadFrom, RANDOM_CHECKPOINT, visitDemo } from "./demo-page.ts";
 
 describe("the library draws", () => {
   test.each([
-    ["under a strict content security policy", STRICT_POLICY_HEADERS, false],
-    ["on a cross-origin isolated page", ISOLATION_HEADERS, true],
-  ])("%s, from its own host alone", async (_, headers, isIsolated) => {
+    ["under a strict content security policy", STRICT_POLICY_HEADERS, "webgpu"],
+    ["on a cross-origin isolated page", ISOLATION_HEADERS, "wasm"],
+  ] as const)("%s, from its own host alone", async (_, headers, backend) => {
     const { page, complaints } = await visitDemo({ headers });
-    expect(await page.evaluate(() => crossOriginIsolated)).toBe(isIsolated);
-    await loadFrom(page, { url: RANDOM_CHECKPOINT });
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(headers === ISOLATION_HEADERS);
+    await loadFrom(page, { url: RANDOM_CHECKPOINT, backend });
     await draw(page, "a red circle", 2);
     expect(complaints).toEqual([]);
   });

@@ -1,0 +1,105 @@
+// The score's page: draws and answers one item at a time with the library and judges it. test/score/run.mjs
+// opens it and counts.
+import { loadModel } from "web-umm";
+import type { BackendKind, Model, Quantization } from "web-umm";
+import { checkDrawing } from "./check-drawing.ts";
+import type { DrawingSpec } from "./check-drawing.ts";
+import { SIZE } from "./detector.ts";
+
+/** Which model, and how it computes. */
+export interface ScoreRequest {
+  /** Folder of the checkpoint, relative to the page. */
+  readonly modelUrl: string;
+  /** Picture of all questions' pictures, relative to the page. */
+  readonly sheetUrl: string;
+  readonly backend: BackendKind;
+  readonly quantization: Quantization;
+  readonly steps: number;
+  readonly guidance: number;
+}
+
+/** An entry of prompts.json. */
+export interface PromptItem {
+  readonly task: string;
+  readonly prompt: string;
+  /** torch's. */
+  readonly seed: number;
+  readonly spec: DrawingSpec;
+}
+
+/** An entry of questions.json. */
+export interface QuestionItem {
+  readonly kind: string;
+  readonly question: string;
+  /** All that count as right. */
+  readonly answers: readonly string[];
+  /** Place of its picture in the sheet, row by row. */
+  readonly image: number;
+}
+
+/** What the runner calls. */
+export interface Scorer {
+  /** What computes. */
+  readonly device: string;
+  /** True when the drawing is what the prompt asks for. */
+  draw(item: PromptItem): Promise<boolean>;
+  /** True when the answer is one of the right ones. */
+  answer(item: QuestionItem): Promise<boolean>;
+}
+
+declare global {
+  /** Loads the model; called once by the runner. */
+  var openScorer: ((request: ScoreRequest) => Promise<Scorer>) | undefined;
+  /** What the last call of `openScorer` gave. */
+  var scorer: Scorer | undefined;
+}
+
+/** Longest answer, in tokens: a caption of three kinds of objects has 11 words. */
+const MAX_TOKENS = 32;
+
+globalThis.openScorer = openScorer;
+
+async function openScorer(request: ScoreRequest): Promise<Scorer> {
+  const { modelUrl, sheetUrl, backend, quantization, steps, guidance } = request;
+  const url = new URL(modelUrl, document.baseURI);
+  const [model, sheet] = await Promise.all([
+    loadModel(url, { backend, quantization }),
+    readSheet(new URL(sheetUrl, document.baseURI)),
+  ]);
+  globalThis.scorer = {
+    device: model.info.device,
+    async draw({ prompt, seed, spec }) {
+      const { images } = await model.generateImage({ prompt, seed, steps, guidance });
+      return images.every(({ imageData }) => checkDrawing(imageData.data, spec));
+    },
+    async answer({ question, answers, image }) {
+      const text = await ask(model, tileOf(sheet, image), question);
+      return answers.includes(text.trim());
+    },
+  };
+  return globalThis.scorer;
+}
+
+async function ask(model: Model, image: ImageData, text: string): Promise<string> {
+  const content = [{ type: "image", image } as const, { type: "text", text } as const];
+  const messages = [{ role: "user", content } as const];
+  const answer = await model.generateText({ messages, maxTokens: MAX_TOKENS });
+  return answer.text;
+}
+
+async function readSheet(url: URL): Promise<OffscreenCanvasRenderingContext2D> {
+  const answer = await fetch(url);
+  const bitmap = await createImageBitmap(await answer.blob(), { colorSpaceConversion: "none" });
+  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d", {
+    willReadFrequently: true,
+  });
+  if (!context) throw new Error("This browser has no 2D canvas.");
+  context.drawImage(bitmap, 0, 0);
+  return context;
+}
+
+function tileOf(sheet: OffscreenCanvasRenderingContext2D, index: number): ImageData {
+  const columns = sheet.canvas.width / SIZE;
+  const row = Math.floor(index / columns);
+  return sheet.getImageData((index % columns) * SIZE, row * SIZE, SIZE, SIZE);
+}
