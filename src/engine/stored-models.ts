@@ -47,12 +47,18 @@ async function removeModels(store: WeightStore, keyOrId: string): Promise<number
   return named.length;
 }
 
+// The browser's own numbers exist on secure pages only.
 async function measureUsage(store: WeightStore): Promise<CacheUsage> {
+  const storage: StorageManager | undefined = globalThis.navigator?.storage;
   const [{ bytes }, estimate, isPersistent] = await Promise.all([
     store.usage(),
-    navigator.storage.estimate(),
-    navigator.storage.persisted(),
+    storage?.estimate(),
+    storage?.persisted(),
   ]);
-  const { usage = 0, quota = 0 } = estimate;
-  return { modelBytes: bytes, originBytes: usage, quotaBytes: quota, isPersistent };
+  return {
+    modelBytes: bytes,
+    originBytes: estimate?.usage ?? 0,
+    quotaBytes: estimate?.quota ?? 0,
+    isPersistent: isPersistent ?? false,
+  };
 }

@@ -86,22 +86,49 @@ describe("a model from a published checkpoint", () => {
     expect(usage.completionTokens).toBeGreaterThan(0);
   });
 
+  test.each([1, 2, 3])("aborts a drawing at step %i and draws rightly afterwards", async (at) => {
+    const options = { prompt: "a blue square", steps: 4, seed: 3 };
+    const expected = await model.generateImage(options);
+    const controller = new AbortController();
+    const reason = { at };
+    const run = model.generateImage({ ...options, signal: controller.signal });
+    const loop = (async () => {
+      for await (const event of run) {
+        if (event.type === "step" && event.step === at) controller.abort(reason);
+      }
+    })();
+    await expect(loop).rejects.toBe(reason);
+    const { latents } = await model.generateImage(options);
+    expect(latents).toEqual(expected.latents);
+  });
+
   test("has no editImage and no converse", () => {
     expect(() => model.editImage({ prompt: "a", images: [new Blob()] })).toThrow(TypeError);
   });
 });
 
+describe("a model that is disposed in the middle of a run", () => {
+  test("rejects the run and ends its worker", async () => {
+    const model = await load();
+    const run = model.generateImage({ prompt: "a", steps: 1000 });
+    const disposed = (async () => {
+      for await (const _ of run) void model.dispose();
+    })();
+    await expect(disposed).rejects.toMatchObject({ name: "AbortError" });
+    await model.dispose();
+    expect(() => model.generateImage({ prompt: "a" })).toThrow(TypeError);
+  });
+});
+
 describe("a stored model", () => {
   test("loads without a request, is repaired when damaged, and can be deleted", async () => {
-    await using first = await load();
+    await (await load()).dispose();
     requests = 0;
-    await using second = await load();
+    await (await load()).dispose();
     expect(requests).toBe(0);
     await damageStore();
-    await using third = await load();
+    await (await load()).dispose();
     expect(requests).toBeGreaterThan(0);
-    const families = [first, second, third].map(({ family }) => family);
-    expect(families).toEqual(["janus-flow", "janus-flow", "janus-flow"]);
     const [entry] = await cache.list();
     expect(entry).toMatchObject({ family: "janus-flow", quantization: "f32" });
     expect(await cache.usage()).toMatchObject({ modelBytes: entry?.storedBytes });

@@ -1,0 +1,71 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { loaderParts } from "../../../src/engine/stored-models.ts";
+import { memoryKeyValue } from "../../../src/weights/key-value.ts";
+import { MANIFEST_VERSION } from "../../../src/weights/manifest.ts";
+import { WeightStore } from "../../../src/weights/weight-store.ts";
+
+let store: WeightStore;
+
+async function install(key: string, source: string): Promise<void> {
+  const shard = await store.put(new Uint8Array([1, 2, 3]));
+  await store.writeManifest({
+    version: MANIFEST_VERSION,
+    key,
+    source,
+    revision: "c0ffee",
+    family: "janus-flow",
+    quantization: "q4",
+    companions: {},
+    files: {},
+    tensors: [],
+    recipes: [],
+    shardBytes: 3,
+    shards: [shard],
+    totalBytes: 3,
+    createdAt: 1000,
+  });
+}
+
+beforeEach(async () => {
+  store = new WeightStore(memoryKeyValue(), "memory");
+  await install("one", "owner/name@main");
+  await install("two", "owner/name@v2");
+  await install("three", "https://host.example/folder");
+});
+
+describe("loaderParts", () => {
+  test("lists stored models as an application knows them", async () => {
+    const [first] = await loaderParts(async () => store).listModels();
+    expect(first).toMatchObject({
+      key: expect.any(String),
+      id: expect.any(String),
+      revision: "c0ffee",
+      storedBytes: 3,
+      storedAt: 1000,
+    });
+  });
+
+  test.each([
+    ["one", 1],
+    ["owner/name", 1],
+    ["owner/name@v2", 1],
+    ["https://host.example/folder", 1],
+    ["owner", 0],
+  ])("removes %s: %i", async (name, count) => {
+    const parts = loaderParts(async () => store);
+    expect(await parts.removeModels(name)).toBe(count);
+    expect((await parts.listModels()).length).toBe(3 - count);
+  });
+
+  test("counts bytes that models share once, and none after clearing", async () => {
+    const parts = loaderParts(async () => store);
+    expect((await parts.measureUsage()).modelBytes).toBe(3);
+    await parts.clearModels();
+    expect((await parts.measureUsage()).modelBytes).toBe(0);
+  });
+
+  test("refuses a store that only this worker could read", async () => {
+    // Node has no IndexedDB: the store of the browser falls back to memory.
+    await expect(loaderParts().listModels()).rejects.toMatchObject({ code: "storage-unavailable" });
+  });
+});
