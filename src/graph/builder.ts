@@ -110,7 +110,9 @@ export class GraphBuilder {
   ): Value[] {
     const values = outputs.map(({ dtype, shape }) => ({ name: this.#unique(type), dtype, shape }));
     this.#nodes.push({
-      ...{ type, domain, attributes },
+      type,
+      domain,
+      attributes,
       inputs: inputs.map((input) => input?.name ?? ""),
       outputs: values.map(({ name }) => name),
     });

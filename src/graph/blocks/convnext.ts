@@ -7,7 +7,8 @@ import { convolution } from "../ops/convolution.ts";
 import { add, div, gelu, mul, silu } from "../ops/elementwise.ts";
 import { cast, reshape, split, transpose } from "../ops/movement.ts";
 import { reduceL2, reduceMean } from "../ops/reduction.ts";
-import { linear, plain } from "./linear.ts";
+import { fixed, imageSizes } from "../ops/sizes.ts";
+import { biased, linear, plain } from "./linear.ts";
 import { rmsNorm } from "./norm.ts";
 
 /** Prefix of a block's checkpoint names, and the epsilon of its norm. */
@@ -27,18 +28,18 @@ export function convNext(
   time: Value,
   { name, normEps }: ConvNextConfig,
 ): Value {
-  const channels = Number(x.shape[1]);
+  const [, channels] = imageSizes(x);
   const kernel = plain(g, `${name}depthwise.weight`, [channels, 1, 7, 7]);
   const bias = plain(g, `${name}depthwise.bias`, [channels]);
   const spread = convolution(g, x, kernel, bias, { padding: 3, groups: channels });
   const pixels = transpose(g, spread, [0, 2, 3, 1]); // [rows, height, width, channels]
   const normed = rmsNorm(g, pixels, { weight: `${name}norm.weight`, eps: normEps });
-  const inner = linear(g, normed, layer(`${name}channelwise_linear_1`, channels * EXPANSION));
+  const inner = linear(g, normed, biased(`${name}channelwise_linear_1`, channels * EXPANSION));
   const response = globalResponseNorm(g, gelu(g, inner), `${name}channelwise_norm`);
-  const outer = linear(g, response, layer(`${name}channelwise_linear_2`, channels));
+  const outer = linear(g, response, biased(`${name}channelwise_linear_2`, channels));
   const y = add(g, transpose(g, outer, [0, 3, 1, 2]), x);
 
-  const steer = linear(g, silu(g, time), layer(`${name}cond_embeds_mapper`, 2 * channels));
+  const steer = linear(g, silu(g, time), biased(`${name}cond_embeds_mapper`, 2 * channels));
   const [scale, shift] = split(g, reshape(g, steer, [1, 2 * channels, 1, 1]), 2, 1);
   const scaled = mul(g, y, add(g, present(scale, "scale"), g.scalar(1)));
   return add(g, scaled, present(shift, "shift"));
@@ -49,7 +50,7 @@ export function convNext(
  * squares of many pixels overflow f16. x [rows, height, width, channels].
  */
 function globalResponseNorm(g: GraphBuilder, x: Value, name: string): Value {
-  const channels = Number(x.shape[3]);
+  const channels = fixed(x.shape[3]);
   const wide = cast(g, x, "f32");
   const norms = reduceL2(g, wide, [1, 2]); // [rows, 1, 1, channels]
   const mean = add(g, reduceMean(g, norms, [3]), g.scalar(GRN_EPS, "f32"));
@@ -58,8 +59,4 @@ function globalResponseNorm(g: GraphBuilder, x: Value, name: string): Value {
   const beta = plain(g, `${name}.bias`, [1, 1, 1, channels]);
   const factor = add(g, mul(g, gamma, relative), g.scalar(1));
   return add(g, mul(g, x, factor), beta);
-}
-
-function layer(name: string, out: number): { weight: string; bias: string; out: number } {
-  return { weight: `${name}.weight`, bias: `${name}.bias`, out };
 }

@@ -1,6 +1,6 @@
 // Linear layers and embeddings: the two uses of a weight that may be quantized. Which operation computes
 // them follows from how the weight is stored.
-import { present } from "../../base/assert.ts";
+import { assert, present } from "../../base/assert.ts";
 import type { Shape } from "../../base/shape.ts";
 import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { GraphBuilder } from "../builder.ts";
@@ -8,6 +8,7 @@ import type { Value } from "../graph.ts";
 import { add } from "../ops/elementwise.ts";
 import { gatherBlockQuantized, matMulNBits, matmul } from "../ops/linear.ts";
 import { gatherRows } from "../ops/movement.ts";
+import { fixed } from "../ops/sizes.ts";
 
 /** A linear layer by its checkpoint names. */
 export interface LinearWeights {
@@ -15,7 +16,7 @@ export interface LinearWeights {
   readonly bias?: string;
   /** Output features. */
   readonly out: number;
-  /** Rows of a fused weight, when only some of them are this layer. */
+  /** Rows of a fused weight and bias, when only some of them are this layer; needs `sourceShape`. */
   readonly rows?: readonly [start: number, end: number];
   /** Shape in the checkpoint where it is not [out, in]. */
   readonly sourceShape?: Shape;
@@ -24,13 +25,19 @@ export interface LinearWeights {
   readonly keepAtLeast?: NonNullable<WeightDeclaration["keepAtLeast"]>;
 }
 
+/** A linear layer whose weight and bias share the beginning of their names. */
+export function biased(name: string, out: number): LinearWeights {
+  return { weight: `${name}.weight`, bias: `${name}.bias`, out };
+}
+
 /** x [..., in] -> x W' + b [..., out]. */
 export function linear(g: GraphBuilder, x: Value, layer: LinearWeights): Value {
-  const inner = Number(x.shape.at(-1));
-  const { weight, bias, out, rows, sourceShape, aliases, biasAliases, keepAtLeast } = layer;
+  const { weight, bias, out, rows, sourceShape, aliases, keepAtLeast } = layer;
+  assert(rows === undefined || rows[1] - rows[0] === out, `${weight} has ${out} rows`);
+  assert(rows === undefined || sourceShape !== undefined, `${weight} says what it is cut from`);
   const [values, scales] = g.weight({
     tensor: weight,
-    shape: [out, inner],
+    shape: [out, fixed(x.shape.at(-1))],
     use: "linear",
     ...(rows === undefined ? {} : { rows }),
     ...(sourceShape === undefined ? {} : { sourceShape }),
@@ -39,14 +46,7 @@ export function linear(g: GraphBuilder, x: Value, layer: LinearWeights): Value {
   });
   const stored = present(values, weight);
   const product = scales === undefined ? matmul(g, x, stored) : matMulNBits(g, x, stored, scales);
-  if (bias === undefined) return product;
-  const [shift] = g.weight({
-    tensor: bias,
-    shape: [out],
-    use: "plain",
-    ...(biasAliases === undefined ? {} : { aliases: biasAliases }),
-  });
-  return add(g, product, present(shift, bias));
+  return bias === undefined ? product : add(g, product, biasOf(g, bias, layer));
 }
 
 /** ids i32 [...] -> rows of the table [..., width]. */
@@ -73,4 +73,11 @@ export function plain(
   aliases: readonly string[] = [],
 ): Value {
   return present(g.weight({ tensor, shape, use: "plain", aliases })[0], tensor);
+}
+
+function biasOf(g: GraphBuilder, tensor: string, layer: LinearWeights): Value {
+  const { out, rows, sourceShape, biasAliases } = layer;
+  const cut = rows && sourceShape ? { rows, sourceShape: sourceShape.slice(0, 1) } : {};
+  const aliases = biasAliases ?? [];
+  return present(g.weight({ tensor, shape: [out], use: "plain", aliases, ...cut })[0], tensor);
 }

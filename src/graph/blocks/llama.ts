@@ -1,12 +1,12 @@
 // A LLaMA core: RMSNorm, rotary attention, SwiGLU. The body is the same for every use; what differs is
 // where keys and values of earlier slots come from.
 // https://github.com/huggingface/transformers/blob/v4.46.3/src/transformers/models/llama/modeling_llama.py
-import { assert } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { groupQueryAttention, multiHeadAttention, rotaryEmbedding } from "../ops/attention.ts";
 import { add, mul, silu } from "../ops/elementwise.ts";
-import { cast, concat } from "../ops/movement.ts";
+import { cast, concat, expand, reshape } from "../ops/movement.ts";
+import { fixed } from "../ops/sizes.ts";
 import { linear } from "./linear.ts";
 import { rmsNorm } from "./norm.ts";
 
@@ -35,7 +35,8 @@ export type LlamaAttention =
   /**
    * A fixed prefix: inputs `prefix.{i}.key|value` [rows, prefix, heads * headDim], `positions` i64
    * [rows, length], `bias` f32 [rows, 1, length, prefix + length]. Without a prefix the layers' own keys and
-   * values are outputs `keys.{i}` and `values.{i}`, to be the prefix of later runs.
+   * values are outputs `keys.{i}` and `values.{i}`, rotated and repeated to all heads, to be the prefix of
+   * later runs.
    */
   | {
       readonly kind: "prefix";
@@ -136,26 +137,33 @@ function attendPrefix(
   { rows, prefix, length }: Extract<LlamaAttention, { kind: "prefix" }>,
 ): Attend {
   const { heads, kvHeads, headDim } = config;
-  // Grouped heads would be repeated here; no family with a flow over grouped heads exists yet.
-  assert(heads === kvHeads, "a prefix core has as many key heads as heads");
   const positions = g.input("positions", "i64", [rows, length]);
   const bias = cast(g, g.input("bias", "f32", [rows, 1, length, prefix + length]), g.float);
   const tables = ropeInputs(g, config, "slots");
   const past = (name: string): Value => g.input(name, g.float, [rows, prefix, heads * headDim]);
-  return (layer, q, k, v) => {
-    const rotated = {
-      q: rotaryEmbedding(g, q, positions, tables, heads),
-      k: rotaryEmbedding(g, k, positions, tables, heads),
-    };
+  return (layer, newQueries, newKeys, newValues) => {
+    const q = rotaryEmbedding(g, newQueries, positions, tables, heads);
+    const k = repeatHeads(g, rotaryEmbedding(g, newKeys, positions, tables, kvHeads), config);
+    const v = repeatHeads(g, newValues, config);
     if (prefix === 0) {
-      g.output(`keys.${layer}`, rotated.k);
+      g.output(`keys.${layer}`, k);
       g.output(`values.${layer}`, v);
-      return multiHeadAttention(g, { ...rotated, v, bias }, heads);
+      return multiHeadAttention(g, { q, k, v, bias }, heads);
     }
-    const keys = concat(g, [past(`prefix.${layer}.key`), rotated.k], 1);
+    // Not as the operator's own past: it ignores one unless the present is an output too.
+    const keys = concat(g, [past(`prefix.${layer}.key`), k], 1);
     const values = concat(g, [past(`prefix.${layer}.value`), v], 1);
-    return multiHeadAttention(g, { q: rotated.q, k: keys, v: values, bias }, heads);
+    return multiHeadAttention(g, { q, k: keys, v: values, bias }, heads);
   };
+}
+
+/** [rows, slots, kvHeads * headDim] -> [rows, slots, heads * headDim]: each head for its whole group. */
+function repeatHeads(g: GraphBuilder, x: Value, { heads, kvHeads, headDim }: LlamaConfig): Value {
+  if (heads === kvHeads) return x;
+  const [rows, slots] = [fixed(x.shape[0]), fixed(x.shape[1])];
+  const single = reshape(g, x, [rows, slots, kvHeads, 1, headDim]);
+  const group = expand(g, single, [rows, slots, kvHeads, heads / kvHeads, headDim]);
+  return reshape(g, group, [rows, slots, heads * headDim]);
 }
 
 function ropeInputs(g: GraphBuilder, { headDim }: LlamaConfig, slots: string) {

@@ -1,4 +1,5 @@
 // Normalizations, statistics in f32 as the references compute them.
+import { assert } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { add, mul } from "../ops/elementwise.ts";
@@ -8,6 +9,7 @@ import {
   layerNormalization,
   simplifiedLayerNorm,
 } from "../ops/reduction.ts";
+import { fixed } from "../ops/sizes.ts";
 import { plain } from "./linear.ts";
 
 /** x / rms(x) * weight over the last axis. */
@@ -16,7 +18,7 @@ export function rmsNorm(
   x: Value,
   { weight, eps }: { readonly weight: string; readonly eps: number },
 ): Value {
-  return simplifiedLayerNorm(g, x, plain(g, weight, [Number(x.shape.at(-1))]), eps);
+  return simplifiedLayerNorm(g, x, plain(g, weight, [fixed(x.shape.at(-1))]), eps);
 }
 
 /** (x - mean) / std over the last axis; `name` has a weight and a bias. */
@@ -25,7 +27,7 @@ export function layerNorm(
   x: Value,
   { name, eps }: { readonly name: string; readonly eps: number },
 ): Value {
-  const size = [Number(x.shape.at(-1))];
+  const size = [fixed(x.shape.at(-1))];
   const [weight, bias] = [plain(g, `${name}.weight`, size), plain(g, `${name}.bias`, size)];
   return layerNormalization(g, x, weight, bias, eps);
 }
@@ -39,7 +41,8 @@ export function groupNorm(
   x: Value,
   { name, groups, eps }: { readonly name: string; readonly groups: number; readonly eps: number },
 ): Value {
-  const channels = Number(x.shape[1]);
+  assert(x.shape[0] === 1, `group norm of one row, not [${x.shape.join()}]`);
+  const channels = fixed(x.shape[1]);
   const ones = g.constant("f32", [groups], new Float32Array(groups).fill(1));
   const zeros = g.constant("f32", [groups], new Float32Array(groups));
   const grouped = cast(g, reshape(g, x, [1, groups, -1]), "f32");

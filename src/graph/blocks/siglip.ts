@@ -8,7 +8,7 @@ import { multiHeadAttention } from "../ops/attention.ts";
 import { convolution } from "../ops/convolution.ts";
 import { add, gelu } from "../ops/elementwise.ts";
 import { reshape, split, transpose } from "../ops/movement.ts";
-import { linear, plain } from "./linear.ts";
+import { biased, linear, plain } from "./linear.ts";
 import { layerNorm } from "./norm.ts";
 
 /** Sizes of a tower and the prefix of its checkpoint names. */
@@ -46,30 +46,18 @@ export function siglipTower(g: GraphBuilder, pixels: Value, config: SiglipConfig
 
 function selfAttention(g: GraphBuilder, x: Value, config: SiglipConfig, name: string): Value {
   const { width, heads } = config;
-  const fused = linear(g, x, {
-    weight: `${name}qkv.weight`,
-    bias: `${name}qkv.bias`,
-    out: 3 * width,
-  });
+  const fused = linear(g, x, biased(`${name}qkv`, 3 * width));
   const [q, k, v] = split(g, fused, 3, 2);
   const attended = multiHeadAttention(
     g,
     { q: present(q, "q"), k: present(k, "k"), v: present(v, "v") },
     heads,
   );
-  return linear(g, attended, {
-    weight: `${name}proj.weight`,
-    bias: `${name}proj.bias`,
-    out: width,
-  });
+  return linear(g, attended, biased(`${name}proj`, width));
 }
 
 function mlp(g: GraphBuilder, x: Value, { width, mlpRatio }: SiglipConfig, name: string): Value {
   const inner = Math.trunc(width * mlpRatio);
-  const hidden = linear(g, x, { weight: `${name}fc1.weight`, bias: `${name}fc1.bias`, out: inner });
-  return linear(g, gelu(g, hidden), {
-    weight: `${name}fc2.weight`,
-    bias: `${name}fc2.bias`,
-    out: width,
-  });
+  const hidden = linear(g, x, biased(`${name}fc1`, inner));
+  return linear(g, gelu(g, hidden), biased(`${name}fc2`, width));
 }

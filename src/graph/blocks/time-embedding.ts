@@ -3,9 +3,9 @@
 // https://github.com/huggingface/diffusers/blob/v0.31.0/src/diffusers/models/embeddings.py#L27-L78
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
-import { cos, mul, silu, sin } from "../ops/elementwise.ts";
-import { cast, concat, reshape } from "../ops/movement.ts";
-import { linear } from "./linear.ts";
+import { add, floor, mul, silu, sub } from "../ops/elementwise.ts";
+import { cast, reshape } from "../ops/movement.ts";
+import { biased, linear } from "./linear.ts";
 
 /** Sizes of an embedding and the prefix of its checkpoint names. */
 export interface TimeEmbeddingConfig {
@@ -25,17 +25,63 @@ export function timeEmbedding(
   time: Value,
   { prefix, width, hidden }: TimeEmbeddingConfig,
 ): Value {
-  const half = width / 2;
-  const frequencies = Float32Array.from({ length: half }, (_, i) =>
-    Math.exp((-Math.log(MAX_PERIOD) * i) / half),
-  );
   const tau = mul(g, reshape(g, time, [1, 1]), g.scalar(TIME_SCALE, "f32"));
-  const angles = mul(g, tau, g.constant("f32", [1, half], frequencies)); // [1, width / 2]
-  const waves = cast(g, concat(g, [cos(g, angles), sin(g, angles)], 1), g.float); // [1, width]
-  const inner = linear(g, waves, layer(`${prefix}linear_1`, hidden));
-  return linear(g, silu(g, inner), layer(`${prefix}linear_2`, hidden)); // [1, hidden]
+  const waves = cast(g, sinusoids(g, tau, width), g.float); // [1, width]
+  const inner = linear(g, waves, biased(`${prefix}linear_1`, hidden));
+  return linear(g, silu(g, inner), biased(`${prefix}linear_2`, hidden)); // [1, hidden]
 }
 
-function layer(name: string, out: number): { weight: string; bias: string; out: number } {
-  return { weight: `${name}.weight`, bias: `${name}.bias`, out };
+const FULL_TURN = 2 * Math.PI;
+// The turn in two parts: the first has 8 bits, so that its product with up to 160 turns is exact in f32.
+const TURN_HIGH = 6.28125;
+const TURN_LOW = FULL_TURN - TURN_HIGH;
+
+/**
+ * cos and then sin of tau * 10000^(-i / half), [1, width] f32.
+ * Out of multiplications and additions only: WGSL lets sin and cos be wrong by 5e-4 in [-pi, pi] and by
+ * anything beyond (SwiftShader's error at tau 930 cost the velocity 2e-4).
+ */
+function sinusoids(g: GraphBuilder, tau: Value, width: number): Value {
+  const half = width / 2;
+  const vector = (of: (index: number) => number): Value =>
+    g.constant(
+      "f32",
+      [1, width],
+      Float32Array.from({ length: width }, (_, index) => of(index)),
+    );
+  const number = (value: number): Value => g.scalar(value, "f32");
+  // cos x = sin (x + a quarter turn)
+  const quarter = (index: number): number => (index < half ? 0.25 : 0);
+  const frequencies = vector((index) => MAX_PERIOD ** -((index % half) / half));
+  const angles = mul(g, tau, frequencies);
+  const turns = mul(g, angles, number(1 / FULL_TURN));
+  const whole = floor(
+    g,
+    add(
+      g,
+      turns,
+      vector((index) => quarter(index) + 0.5),
+    ),
+  );
+  const excess = sub(g, whole, vector(quarter));
+  const nearly = sub(g, angles, mul(g, excess, number(TURN_HIGH)));
+  return sine(g, sub(g, nearly, mul(g, excess, number(TURN_LOW))));
+}
+
+// x^17 / 17! is the last term that f32 sees at pi.
+const LAST_TERM = 17;
+
+/** sin x for x in [-pi, pi] by its Taylor series: the error is below 1e-6. */
+function sine(g: GraphBuilder, x: Value): Value {
+  const square = mul(g, x, x);
+  let sum = g.scalar(1 / factorial(LAST_TERM), "f32");
+  for (let term = LAST_TERM - 2; term > 0; term -= 2) {
+    const sign = term % 4 === 1 ? 1 : -1;
+    sum = add(g, mul(g, sum, square), g.scalar(sign / factorial(term), "f32"));
+  }
+  return mul(g, sum, x);
+}
+
+function factorial(n: number): number {
+  return n < 2 ? 1 : n * factorial(n - 1);
 }

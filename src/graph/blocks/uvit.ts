@@ -1,11 +1,11 @@
 // JanusFlow's ShallowUViT: one convolution into the core's grid, ConvNeXt blocks steered by the time, and
 // one un-patching convolution out of it.
 // https://github.com/deepseek-ai/Janus/blob/1daa72f/janus/janusflow/models/uvit.py
-import { present } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { convolution } from "../ops/convolution.ts";
 import { concat, expand, pixelShuffle, transpose } from "../ops/movement.ts";
+import { imageSizes } from "../ops/sizes.ts";
 import { convNext } from "./convnext.ts";
 import { plain } from "./linear.ts";
 import { rmsNorm } from "./norm.ts";
@@ -53,20 +53,15 @@ export function uvitDecoder(
   time: Value,
   config: UvitDecoderConfig,
 ): Value {
-  const { prefix, latentChannels, patchSize, skipChannels, normEps } = config;
+  const { prefix, latentChannels, patchSize, channels, skipChannels, normEps } = config;
   const normed = channelNorm(g, features, `${prefix}input_norm.weight`, normEps);
-  const [rows = 1, , height = 1, width = 1] = features.shape;
-  const skip = expand(g, encoded, [Number(rows), skipChannels, Number(height), Number(width)]);
+  const [rows, , height, width] = imageSizes(features);
+  const skip = expand(g, encoded, [rows, skipChannels, height, width]);
   const mixed = midBlock(g, concat(g, [normed, skip], 1), time, config);
   const out = channelNorm(g, mixed, `${prefix}out_convs.0.norm.weight`, normEps);
   const name = `${prefix}out_convs.0.unpatch_conv`;
   const pixels = latentChannels * patchSize ** 2;
-  const kernel = plain(g, `${name}.weight`, [
-    pixels,
-    Number(present(mixed.shape[1], "channels")),
-    1,
-    1,
-  ]);
+  const kernel = plain(g, `${name}.weight`, [pixels, channels + skipChannels, 1, 1]);
   const patches = convolution(g, out, kernel, plain(g, `${name}.bias`, [pixels]));
   return pixelShuffle(g, patches, patchSize);
 }

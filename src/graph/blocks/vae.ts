@@ -4,10 +4,11 @@
 import { present } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
-import { multiHeadAttention } from "../ops/attention.ts";
 import { convolution, type ConvolutionOptions } from "../ops/convolution.ts";
-import { add, silu } from "../ops/elementwise.ts";
+import { add, mul, silu, softmax } from "../ops/elementwise.ts";
+import { matmul } from "../ops/linear.ts";
 import { padEnd, reshape, split, transpose, upsampleNearest } from "../ops/movement.ts";
+import { fixed, imageSizes } from "../ops/sizes.ts";
 import { linear, plain } from "./linear.ts";
 import { groupNorm } from "./norm.ts";
 
@@ -74,7 +75,7 @@ export function vaeEncoder(
 }
 
 function midBlock(g: GraphBuilder, x: Value, name: string, config: VaeConfig): Value {
-  const channels = Number(x.shape[1]);
+  const [, channels] = imageSizes(x);
   const before = residual(g, x, `${name}resnets.0.`, channels, config);
   const seen = config.midAttention
     ? pixelAttention(g, before, `${name}attentions.0.`, config)
@@ -95,12 +96,15 @@ function residual(
   return add(g, shortcut, y);
 }
 
-/** One head over all pixels. Linear layers may be stored as 1 x 1 convolutions under their older names. */
+/**
+ * One head over all pixels. Linear layers may be stored as 1 x 1 convolutions under their older names.
+ * Spelled out, because onnxruntime's fused kernel has no good way for a head of 512: it would split the
+ * keys and hold 170 MB of partial sums for 48 x 48 pixels, where the scores are 21 MB.
+ */
 function pixelAttention(g: GraphBuilder, x: Value, name: string, config: VaeConfig): Value {
-  const [rows = 1, size = 1, height = 1, width = 1] = x.shape;
-  const channels = Number(size);
+  const [, channels, height, width] = imageSizes(x);
   const normed = norm(g, x, `${name}group_norm`, config);
-  const flat = reshape(g, normed, [rows, channels, Number(height) * Number(width)]);
+  const flat = reshape(g, normed, [1, channels, height * width]);
   const pixels = transpose(g, flat, [0, 2, 1]); // [1, pixels, channels]
   const project = (input: Value, current: string, old: string): Value =>
     linear(g, input, {
@@ -111,10 +115,11 @@ function pixelAttention(g: GraphBuilder, x: Value, name: string, config: VaeConf
       out: channels,
       keepAtLeast: "f16",
     });
-  const q = project(pixels, "to_q", "query");
+  const q = mul(g, project(pixels, "to_q", "query"), g.scalar(channels ** -0.5));
   const k = project(pixels, "to_k", "key");
   const v = project(pixels, "to_v", "value");
-  const out = project(multiHeadAttention(g, { q, k, v }, 1), "to_out.0", "proj_attn");
+  const scores = softmax(g, matmul(g, q, transpose(g, k, [0, 2, 1]))); // [1, pixels, pixels]
+  const out = project(matmul(g, scores, v), "to_out.0", "proj_attn");
   return add(g, reshape(g, transpose(g, out, [0, 2, 1]), x.shape), x);
 }
 
@@ -130,6 +135,6 @@ function conv(
   size: number,
   options: ConvolutionOptions = { padding: (size - 1) / 2 },
 ): Value {
-  const kernel = plain(g, `${name}.weight`, [channels, Number(x.shape[1]), size, size]);
+  const kernel = plain(g, `${name}.weight`, [channels, fixed(x.shape[1]), size, size]);
   return convolution(g, x, kernel, plain(g, `${name}.bias`, [channels]), options);
 }

@@ -1,8 +1,9 @@
 // onnxruntime's fused attention operators, as the WebGPU provider runs them.
-import { present } from "../../base/assert.ts";
+import { assert, present } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { one } from "./one.ts";
+import { fixed } from "./sizes.ts";
 
 const MICROSOFT = "com.microsoft";
 
@@ -14,6 +15,11 @@ export function rotaryEmbedding(
   tables: { readonly cos: Value; readonly sin: Value },
   heads: number,
 ): Value {
+  const half = fixed(tables.cos.shape[1]);
+  assert(
+    x.shape.at(-1) === heads * half * 2,
+    `[${x.shape.join()}] has ${heads} heads of ${2 * half}`,
+  );
   const inputs = [x, positions, tables.cos, tables.sin];
   return one(g.node("RotaryEmbedding", inputs, [x], { num_heads: heads }, MICROSOFT));
 }
@@ -32,6 +38,16 @@ export function multiHeadAttention(
   }: { readonly q: Value; readonly k: Value; readonly v: Value; readonly bias?: Value },
   heads: number,
 ): Value {
+  const [rows, slots, width] = q.shape;
+  const keys = k.shape[1];
+  const sameKeys =
+    k.shape.join() === v.shape.join() && k.shape.join() === [rows, keys, width].join();
+  assert(
+    sameKeys && fixed(width) % heads === 0,
+    `${heads} heads of [${q.shape.join()}] over [${k.shape.join()}]`,
+  );
+  const biasShape = bias?.shape.join() ?? "none";
+  assert([`${rows},1,${slots},${keys}`, "none"].includes(biasShape), `bias [${biasShape}]`);
   const inputs = [q, k, v, undefined, undefined, bias];
   while (inputs.at(-1) === undefined) inputs.pop();
   return one(g.node("MultiHeadAttention", inputs, [q], { num_heads: heads }, MICROSOFT));
@@ -62,6 +78,9 @@ export function groupQueryAttention(
   { heads, kvHeads }: { readonly heads: number; readonly kvHeads: number },
 ): { readonly output: Value; readonly key: Value; readonly value: Value } {
   const { q, k, v, pastKey, pastValue, lastIndex, total, cos, sin } = inputs;
+  const size = fixed(pastKey.shape[3]);
+  const fits = q.shape[2] === heads * size && k.shape[2] === kvHeads * size;
+  assert(q.shape[0] === 1 && fits, `[${q.shape.join()}] over a cache [${pastKey.shape.join()}]`);
   const [output, key, value] = g.node(
     "GroupQueryAttention",
     [q, k, v, pastKey, pastValue, lastIndex, total, cos, sin],

@@ -1,8 +1,9 @@
 // Convolutions over [n, channels, height, width].
-import { present } from "../../base/assert.ts";
+import { assert } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { one } from "./one.ts";
+import { imageSizes } from "./sizes.ts";
 
 /** How a kernel moves. */
 export interface ConvolutionOptions {
@@ -19,18 +20,14 @@ export function convolution(
   bias: Value | undefined,
   { stride = 1, padding = 0, groups = 1 }: ConvolutionOptions = {},
 ): Value {
-  const [out = 1, , kernelHeight = 1, kernelWidth = 1] = weight.shape;
-  const [rows, , height, width] = x.shape;
+  const [rows, channels, height, width] = imageSizes(x);
+  const [out, inner, kernelHeight, kernelWidth] = imageSizes(weight);
+  assert(channels === inner * groups, `[${x.shape.join()}] * [${weight.shape.join()}]`);
   const steps = (size: number, kernel: number): number =>
     Math.floor((size + 2 * padding - kernel) / stride) + 1;
-  const shape = [
-    present(rows, "rows"),
-    out,
-    steps(Number(height), Number(kernelHeight)),
-    steps(Number(width), Number(kernelWidth)),
-  ];
+  const shape = [rows, out, steps(height, kernelHeight), steps(width, kernelWidth)];
   const attributes = {
-    kernel_shape: [Number(kernelHeight), Number(kernelWidth)],
+    kernel_shape: [kernelHeight, kernelWidth],
     strides: [stride, stride],
     pads: [padding, padding, padding, padding],
     group: groups,

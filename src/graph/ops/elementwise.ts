@@ -39,14 +39,9 @@ export function gelu(g: GraphBuilder, x: Value): Value {
   return unary(g, "Gelu", x);
 }
 
-/** cos(x) */
-export function cos(g: GraphBuilder, x: Value): Value {
-  return unary(g, "Cos", x);
-}
-
-/** sin(x) */
-export function sin(g: GraphBuilder, x: Value): Value {
-  return unary(g, "Sin", x);
+/** The largest integer that is not above x. */
+export function floor(g: GraphBuilder, x: Value): Value {
+  return unary(g, "Floor", x);
 }
 
 /** Softmax over the last axis. */

@@ -3,7 +3,9 @@ import { assert, present } from "../../base/assert.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Dimension, Value } from "../graph.ts";
+import { broadcast } from "./elementwise.ts";
 import { one } from "./one.ts";
+import { fixed, imageSizes } from "./sizes.ts";
 
 /** x with another shape; one size may be -1, and is then what is left over. */
 export function reshape(g: GraphBuilder, x: Value, shape: readonly Dimension[]): Value {
@@ -17,7 +19,9 @@ export function reshape(g: GraphBuilder, x: Value, shape: readonly Dimension[]):
 
 /** x with its axes in another order. */
 export function transpose(g: GraphBuilder, x: Value, order: readonly number[]): Value {
-  assert(order.length === x.shape.length, `transpose [${x.shape.join()}] by [${order.join()}]`);
+  const isOrder = order.toSorted((a, b) => a - b).every((axis, index) => axis === index);
+  const text = `transpose [${x.shape.join()}] by [${order.join()}]`;
+  assert(isOrder && order.length === x.shape.length, text);
   const shape = order.map((axis) => present(x.shape[axis], "axis"));
   return one(g.node("Transpose", [x], [{ dtype: x.dtype, shape }], { perm: order }));
 }
@@ -25,10 +29,12 @@ export function transpose(g: GraphBuilder, x: Value, order: readonly number[]): 
 /** Values one after the other along an axis. */
 export function concat(g: GraphBuilder, values: readonly Value[], axis: number): Value {
   const first = present(values[0], "value to concatenate");
-  const total = values.reduce((sum, { shape }) => sum + Number(shape[axis]), 0);
+  const total = values.reduce((sum, { shape }) => sum + fixed(shape[axis]), 0);
   const shape = first.shape.map((size, index) => (index === axis ? total : size));
   for (const value of values) {
-    const fits = value.shape.every((size, index) => index === axis || size === first.shape[index]);
+    const fits =
+      value.shape.length === first.shape.length &&
+      value.shape.every((size, index) => index === axis || size === first.shape[index]);
     assert(
       fits && value.dtype === first.dtype,
       `concat of [${value.shape.join()}] at axis ${axis}`,
@@ -39,7 +45,7 @@ export function concat(g: GraphBuilder, values: readonly Value[], axis: number):
 
 /** x cut into equal parts along an axis. */
 export function split(g: GraphBuilder, x: Value, parts: number, axis: number): Value[] {
-  const size = Number(x.shape[axis]) / parts;
+  const size = fixed(x.shape[axis]) / parts;
   assert(Number.isInteger(size), `[${x.shape.join()}] splits into ${parts} at axis ${axis}`);
   const shape = x.shape.map((whole, index) => (index === axis ? size : whole));
   const outputs = Array.from({ length: parts }, () => ({ dtype: x.dtype, shape }));
@@ -52,9 +58,9 @@ export function slice(
   x: Value,
   { axis, start }: { readonly axis: number; readonly start: number },
 ): Value {
-  const size = present(x.shape[axis], "axis");
-  const left = start < 0 ? -start : Number(size) - start;
-  assert(Number.isInteger(left), `slice of ${size} from ${start}`);
+  // A negative start may cut a named dimension.
+  const left = start < 0 ? -start : fixed(x.shape[axis]) - start;
+  assert(axis < x.shape.length && left > 0, `slice of [${x.shape.join()}] from ${start}`);
   const shape = x.shape.map((whole, index) => (index === axis ? left : whole));
   const vector = (value: bigint): Value => g.constant("i64", [1], BigInt64Array.of(value));
   const end = vector(BigInt(Number.MAX_SAFE_INTEGER));
@@ -64,6 +70,8 @@ export function slice(
 
 /** x repeated along its axes of size 1. */
 export function expand(g: GraphBuilder, x: Value, shape: readonly number[]): Value {
+  const fits = broadcast(x.shape, shape).join() === shape.join();
+  assert(fits, `expand [${x.shape.join()}] to [${shape.join()}]`);
   const sizes = g.constant("i64", [shape.length], BigInt64Array.from(shape, BigInt));
   return one(g.node("Expand", [x, sizes], [{ dtype: x.dtype, shape }]));
 }
@@ -81,18 +89,19 @@ export function gatherRows(g: GraphBuilder, table: Value, indices: Value): Value
   return one(g.node("Gather", [table, indices], [{ dtype: table.dtype, shape }], { axis: 0 }));
 }
 
-/** [n, 4c, h, w] -> [n, c, 2h, 2w], torch's PixelShuffle(2): the channel is the slowest part. */
+/** [n, s s c, h, w] -> [n, c, s h, s w], torch's PixelShuffle: the channel is the slowest part. */
 export function pixelShuffle(g: GraphBuilder, x: Value, size: number): Value {
-  const [rows = 1, channels = 1, height = 1, width = 1] = x.shape;
-  const shape = [rows, Number(channels) / size ** 2, Number(height) * size, Number(width) * size];
+  const [rows, channels, height, width] = imageSizes(x);
+  assert(channels % size ** 2 === 0, `[${x.shape.join()}] has pixels of ${size} x ${size}`);
+  const shape = [rows, channels / size ** 2, height * size, width * size];
   const attributes = { blocksize: size, mode: "CRD" };
   return one(g.node("DepthToSpace", [x], [{ dtype: x.dtype, shape }], attributes));
 }
 
 /** [n, c, h, w] -> [n, c, 2h, 2w] by repetition. */
 export function upsampleNearest(g: GraphBuilder, x: Value): Value {
-  const [rows = 1, channels = 1, height = 1, width = 1] = x.shape;
-  const shape = [rows, channels, Number(height) * 2, Number(width) * 2];
+  const [rows, channels, height, width] = imageSizes(x);
+  const shape = [rows, channels, height * 2, width * 2];
   const scales = g.constant("f32", [4], Float32Array.of(1, 1, 2, 2));
   const attributes = {
     mode: "nearest",
@@ -104,8 +113,8 @@ export function upsampleNearest(g: GraphBuilder, x: Value): Value {
 
 /** Zeros behind the last rows and columns of [n, c, h, w]. */
 export function padEnd(g: GraphBuilder, x: Value, amount: number): Value {
-  const [rows = 1, channels = 1, height = 1, width = 1] = x.shape;
-  const shape = [rows, channels, Number(height) + amount, Number(width) + amount];
+  const [rows, channels, height, width] = imageSizes(x);
+  const shape = [rows, channels, height + amount, width + amount];
   const size = BigInt(amount);
   const pads = g.constant("i64", [8], BigInt64Array.of(0n, 0n, 0n, 0n, 0n, 0n, size, size));
   return one(g.node("Pad", [x, pads], [{ dtype: x.dtype, shape }]));
