@@ -68,7 +68,7 @@ function library(): ViteUserConfig {
         },
       },
     },
-    plugins: [workersAsEntries()],
+    plugins: [workersAsEntries(), withoutOwnNames()],
   };
 }
 
@@ -97,6 +97,23 @@ function workersAsEntries(): Plugin {
       if (!code.includes("new BUILT_WORKER(")) return undefined;
       const url = 'new URL("./workers/$1.js", import.meta.url)';
       return { code: code.replaceAll(SPAWN_BUILT, `new Worker(${url},`), map: null };
+    },
+  };
+}
+
+const OWN_NAME = /new \w+\("ort\.[\w.]+\.mjs", ?import\.meta\.url\)\.href/;
+
+/**
+ * Removes the file name that onnxruntime-web's scripts have for themselves: they ask for it only from `file:`
+ * addresses, but webpack looks for the file, which is not there, and fails the application's build.
+ */
+function withoutOwnNames(): Plugin {
+  return {
+    name: "without-own-names",
+    apply: "build",
+    transform(code, id) {
+      if (!id.includes("onnxruntime-web") || !OWN_NAME.test(code)) return undefined;
+      return { code: code.replace(OWN_NAME, "import.meta.url"), map: null };
     },
   };
 }
