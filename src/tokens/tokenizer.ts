@@ -1,200 +1,288 @@
-// tokenizer.json as text <-> ids. Wraps @huggingface/tokenizers (12 KB, runs the file's own pipeline); what
-// is ours: strings that a user typed never become control tokens, a stream of ids never shows half a
-// character, and a file from outside is looked at before any of its patterns runs.
+// tokenizer.json as text <-> ids. Wraps @huggingface/tokenizers, which runs the file's own pipeline. What is
+// ours: a file from outside is checked before it runs, strings that a user typed never become control
+// tokens, tags that a processor appends get the reference's ids, and ids without text are left out.
 import { Tokenizer as Pipeline } from "@huggingface/tokenizers";
-import { fail } from "../base/errors.ts";
+import { MAX_TEXT_CHARACTERS } from "../base/check-values.ts";
+import {
+  checkTokenizerJson,
+  invalidTokenizer,
+  isRecord,
+  type AddedToken,
+  type TokenizerJson,
+} from "./check-tokenizer-json.ts";
+
+export { createTextStream, type TextStream } from "./text-stream.ts";
+
+/** How text becomes ids. */
+export interface EncodeOptions {
+  /** Put around the text what the checkpoint wants there, as a begin of sentence. Default false. */
+  readonly addSpecialTokens?: boolean;
+}
+
+/** How ids become text. */
+export interface DecodeOptions {
+  /** Leave control tokens out. Default true. */
+  readonly skipSpecialTokens?: boolean;
+}
 
 /** Text <-> ids of one checkpoint. */
 export interface Tokenizer {
-  /** Ids in the file, appended ones included. */
+  /** Tokens that have an id, appended ones included: `len(tokenizer)` of the reference. */
   readonly vocabularySize: number;
   /**
-   * Ids of text as data: special tokens inside it are spelled out like any other text, none is added.
+   * Ids of text whose special tokens count. For templates, never for what a user typed.
+   *
+   * @throws RangeError for more than 100,000 characters
+   */
+  encode(text: string, options?: EncodeOptions): number[];
+  /**
+   * Ids of text as data: no control token is added or recognised. One that is spelled out in the text is cut
+   * behind its first character, and both halves are ordinary text, so that it decodes to what was typed.
    * Added tokens that are not special (frequent words) are still used.
+   *
+   * @throws RangeError for more than 100,000 characters
    */
   encodeText(text: string): number[];
-  /** Ids of text whose special tokens count; none is added. For templates, never for what a user typed. */
-  encodeTemplate(text: string): number[];
-  /** Text of ids, special tokens left out. */
-  decode(ids: readonly number[]): string;
+  /** Text of ids; ids without a token give none. */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Id of a token by its exact string. */
   idOf(token: string): number | undefined;
   /** Id of a token that the model cannot do without. @throws ModelError checkpoint-invalid */
   requireId(token: string): number;
-  /** A tokenizer that has these special tokens: missing ones get the next free ids, in order. */
+  /** String of a token as the file has it: spaces and bytes may be spelled in other letters. */
+  tokenOf(id: number): string | undefined;
+  /** True for control tokens: begin and end of sentence, padding, tags. */
+  isSpecial(id: number): boolean;
+  /**
+   * A tokenizer in which these are control tokens: missing ones get the next free ids, in order, as the
+   * reference's processors append theirs.
+   */
   withAddedTokens(tokens: readonly string[]): Tokenizer;
 }
 
-/** Text that grows with every id. */
-export interface TextStream {
-  /** The text that is certain now and was not before; "" inside a character. */
-  push(id: number): string;
-  /** What was held back. */
-  end(): string;
+/** What a tokenizer is made of; appended tokens are known to us only. */
+interface Parts {
+  readonly pipeline: Pipeline;
+  readonly size: number;
+  readonly nextId: number;
+  /** Ids put before and behind a text. */
+  readonly around: { readonly before: readonly number[]; readonly behind: readonly number[] };
+  /** Control tokens by id. */
+  readonly special: ReadonlyMap<number, string>;
+  /** Ids of tokens that are not in the file. */
+  readonly appended: ReadonlyMap<string, number>;
 }
-
-interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly special: boolean;
-}
-
-type TokenizerJson = Readonly<Record<string, unknown>> & {
-  readonly added_tokens: readonly AddedToken[];
-};
 
 /**
  * A tokenizer from the parsed tokenizer.json and tokenizer_config.json (may be absent).
  *
- * @throws ModelError checkpoint-invalid when the file is no tokenizer, or has a pattern that could hang
+ * @throws ModelError checkpoint-invalid for what is no tokenizer, is of an unknown kind, is too large, or
+ *   has a pattern that could hang
  */
 export function createTokenizer(tokenizerJson: unknown, tokenizerConfig?: unknown): Tokenizer {
-  const json = checkJson(tokenizerJson);
   const config = isRecord(tokenizerConfig) ? tokenizerConfig : {};
-  checkPatterns(json);
-  return build(json, config);
+  const json = withLlamaTemplate(checkTokenizerJson(tokenizerJson), config);
+  const added = json.added_tokens;
+  const modelSize = Object.keys(json.model.vocab).length;
+  const outside = added.filter(({ content }) => !Object.hasOwn(json.model.vocab, content));
+  const named = CONTROL_KEYS.map((key) => namedToken(config[key]) ?? "");
+  const special = added
+    .filter((token) => token.special || named.includes(token.content))
+    .map(({ id, content }) => [id, content] as const);
+  return build({
+    ...openPipeline(json),
+    size: modelSize + new Set(outside.map(({ id }) => id)).size,
+    // where the reference's library puts the next one
+    nextId: added.reduce((next, { id }) => Math.max(next, id + 1), modelSize),
+    special: new Map(special),
+    appended: new Map(),
+  });
 }
 
-function build(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
-  const plain = json.added_tokens.filter(({ special }) => !special);
-  const [template, text] = [
-    openPipeline(json, config),
-    openPipeline({ ...json, added_tokens: plain }, config),
-  ];
-  const vocabulary = template.get_vocab(true);
-  const without = { add_special_tokens: false };
-  const tokenizer: Tokenizer = {
-    vocabularySize: vocabulary.size,
-    encodeText: (input) => (input === "" ? [] : text.encode(input, without).ids),
-    encodeTemplate: (input) => (input === "" ? [] : template.encode(input, without).ids),
-    decode: (ids) =>
-      ids.length === 0 ? "" : template.decode([...ids], { skip_special_tokens: true }),
-    idOf: (token) => template.token_to_id(token),
-    requireId: (token) => template.token_to_id(token) ?? missing(token),
-    withAddedTokens: (tokens) => build(append(json, vocabulary, tokens), config),
-  };
-  return tokenizer;
-}
+const CONTROL_KEYS = ["bos_token", "eos_token", "pad_token"];
 
-/**
- * A stream of text for one answer.
- *
- * A character may span several ids: while the text ends inside one the stream waits.
- */
-export function createTextStream(tokenizer: Pick<Tokenizer, "decode">): TextStream {
-  // Decoding depends on what stands before (a leading space), so the last shown ids are decoded again.
-  let shown: number[] = [];
-  let held: number[] = [];
-  const fresh = (): string => {
-    const before = tokenizer.decode(shown);
-    return tokenizer.decode([...shown, ...held]).slice(before.length);
-  };
-  const show = (text: string): string => {
-    // An id without text (a skipped special token) must not cut off what gives context.
-    if (text !== "") shown = held;
-    held = [];
-    return text;
-  };
+function build(parts: Parts): Tokenizer {
+  const { pipeline, special, appended, around } = parts;
+  const idOf = (token: string): number | undefined =>
+    appended.get(token) ?? pipeline.token_to_id(token);
+  const tokenOf = (id: number): string | undefined => special.get(id) ?? pipeline.id_to_token(id);
   return {
-    push(id) {
-      held.push(id);
-      const text = fresh();
-      return isInsideCharacter(text) ? "" : show(text);
+    vocabularySize: parts.size,
+    encode(text, { addSpecialTokens = false } = {}) {
+      const ids = encodeAround(checkLength(text), parts);
+      return addSpecialTokens ? [...around.before, ...ids, ...around.behind] : ids;
     },
-    end: () => (held.length === 0 ? "" : show(fresh())),
+    encodeText: (text) => encodeAsData(checkLength(text), parts),
+    decode: (ids, { skipSpecialTokens = true } = {}) => decode(ids, parts, skipSpecialTokens),
+    idOf,
+    requireId: (token) => idOf(token) ?? missing(token),
+    tokenOf,
+    isSpecial: (id) => special.has(id),
+    withAddedTokens: (tokens) => build(append(parts, tokens, idOf)),
   };
 }
 
-// A character that is not complete ends the text as one U+FFFD, in some decoders one for each of its up to
-// three bytes; a longer run is what the model said.
-function isInsideCharacter(text: string): boolean {
-  return text.endsWith("\uFFFD") && !text.endsWith("\uFFFD".repeat(4));
+/** Ids of text in which the file's own special tokens and the appended ones count. */
+function encodeAround(text: string, { pipeline, appended }: Parts): number[] {
+  const ids: number[] = [];
+  for (const piece of splitAt(text, [...appended.keys()])) {
+    const id = appended.get(piece);
+    if (id === undefined) ids.push(...run(pipeline, piece));
+    else ids.push(id);
+  }
+  return ids;
 }
 
-function openPipeline(json: object, config: object): Pipeline {
-  try {
-    return new Pipeline(json, config);
-  } catch (cause) {
-    throw invalid(
-      `cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
-      cause,
-    );
+/** Ids of text of which no part may count as a control token. */
+function encodeAsData(text: string, { pipeline, special }: Parts): number[] {
+  const controls = byFirstLetter(special.values());
+  const ids: number[] = [];
+  let start = 0;
+  for (let at = 0; at < text.length; at++) {
+    const isControl = controls.get(text[at] ?? "")?.some((control) => text.startsWith(control, at));
+    if (isControl !== true) continue;
+    const cut = at + String.fromCodePoint(text.codePointAt(at) ?? 0).length;
+    ids.push(...run(pipeline, text.slice(start, cut)));
+    start = cut;
   }
+  ids.push(...run(pipeline, text.slice(start)));
+  // a normalizer may still have made a control token out of other letters: it is dropped
+  return ids.filter((id) => !special.has(id));
+}
+
+function byFirstLetter(strings: Iterable<string>): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const string of strings) {
+    const [first = ""] = string.split("", 1);
+    const group = groups.get(first);
+    if (group) group.push(string);
+    else groups.set(first, [string]);
+  }
+  return groups;
+}
+
+function run(pipeline: Pipeline, text: string): number[] {
+  if (text === "") return [];
+  const { ids } = pipeline.encode(text, { add_special_tokens: false });
+  // the library gives undefined where a file has neither the letter nor an unknown token
+  return ids.filter((id) => Number.isInteger(id));
+}
+
+function decode(ids: readonly number[], { pipeline, special }: Parts, skip: boolean): string {
+  let text = "";
+  let plain: number[] = [];
+  const flush = (): void => {
+    if (plain.length > 0) text += pipeline.decode(plain, { skip_special_tokens: false });
+    plain = [];
+  };
+  for (const id of ids) {
+    const control = special.get(id);
+    if (control === undefined) {
+      if (pipeline.id_to_token(id) !== undefined) plain.push(id);
+    } else if (!skip) {
+      flush();
+      text += control;
+    }
+  }
+  flush();
+  return text;
+}
+
+/** The text in pieces, each of which is one of the strings or holds none of them; the longest one counts. */
+function splitAt(text: string, strings: readonly string[]): string[] {
+  if (strings.length === 0) return [text];
+  const longestFirst = strings.toSorted((a, b) => b.length - a.length);
+  const pattern = new RegExp(`(${longestFirst.map(escapePattern).join("|")})`, "u");
+  return text.split(pattern).filter((piece) => piece !== "");
+}
+
+function escapePattern(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`);
 }
 
 function append(
-  json: TokenizerJson,
-  vocabulary: ReadonlyMap<string, number>,
+  parts: Parts,
   tokens: readonly string[],
+  idOf: (token: string) => number | undefined,
+): Parts {
+  const special = new Map(parts.special);
+  const appended = new Map(parts.appended);
+  let { nextId, size } = parts;
+  for (const token of tokens) {
+    let id = appended.get(token) ?? idOf(token);
+    if (id === undefined) {
+      id = nextId++;
+      size++;
+      appended.set(token, id);
+    }
+    // one that the file has as an ordinary token is a control token from here on
+    special.set(id, token);
+  }
+  return { ...parts, nextId, size, special, appended };
+}
+
+/** The file's pipeline, proven to run, and what its post-processor puts around a text. */
+function openPipeline(json: TokenizerJson): Pick<Parts, "pipeline" | "around"> {
+  try {
+    // references do not clean up spaces before punctuation for these families; the library would
+    const pipeline = new Pipeline(json, { clean_up_tokenization_spaces: false });
+    const around = surroundings(pipeline);
+    pipeline.decode(run(pipeline, "a b").concat(0));
+    return { pipeline, around };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw invalidTokenizer(`cannot be used: ${reason}`, cause);
+  }
+}
+
+function surroundings(pipeline: Pipeline): Parts["around"] {
+  const inner = run(pipeline, "a");
+  const { ids: all } = pipeline.encode(inner.length > 0 ? "a" : "", { add_special_tokens: true });
+  const ids = all.filter((id) => Number.isInteger(id));
+  const start = ids.findIndex((_, at) => inner.every((id, i) => ids[at + i] === id));
+  if (inner.length === 0 || start < 0) return { before: ids, behind: [] };
+  return { before: ids.slice(0, start), behind: ids.slice(start + inner.length) };
+}
+
+/**
+ * The reference's LlamaTokenizerFast puts its own template in place of the file's, by two flags of
+ * tokenizer_config.json.
+ *
+ * @see https://github.com/huggingface/transformers/blob/v4.46.3/src/transformers/models/llama/tokenization_llama_fast.py#L183
+ */
+function withLlamaTemplate(
+  json: TokenizerJson,
+  config: Readonly<Record<string, unknown>>,
 ): TokenizerJson {
-  let next = 0;
-  for (const id of vocabulary.values()) next = Math.max(next, id + 1);
-  const added = tokens
-    .filter((token, index) => !vocabulary.has(token) && tokens.indexOf(token) === index)
-    .map((content) => ({ id: next++, content, special: true, ...AS_WRITTEN }));
-  // A token that is in the file as an ordinary one marks a picture here, so it counts as special.
-  const known = json.added_tokens.map((token) =>
-    tokens.includes(token.content) ? { ...token, special: true } : token,
+  const { tokenizer_class: name, add_bos_token: addBos, add_eos_token: addEos } = config;
+  if (typeof name !== "string" || !name.startsWith("LlamaTokenizer")) return json;
+  const before = addBos === false ? undefined : templateToken(json, config["bos_token"]);
+  const behind = addEos === true ? templateToken(json, config["eos_token"]) : undefined;
+  const sequence = { Sequence: { id: "A", type_id: 0 } };
+  const single = [before, sequence, behind].filter((item) => item !== undefined);
+  return { ...json, post_processor: { type: "TemplateProcessing", single, pair: single } };
+}
+
+function templateToken(json: TokenizerJson, token: unknown): object | undefined {
+  const content = namedToken(token);
+  const isKnown = (added: AddedToken): boolean => added.content === content;
+  if (content === undefined || !json.added_tokens.some(isKnown)) return undefined;
+  return { SpecialToken: { id: content, type_id: 0 } };
+}
+
+/** A token in tokenizer_config.json: its string, or an object around it. */
+function namedToken(token: unknown): string | undefined {
+  const content = isRecord(token) ? token["content"] : token;
+  return typeof content === "string" && content !== "" ? content : undefined;
+}
+
+function checkLength(text: string): string {
+  if (text.length <= MAX_TEXT_CHARACTERS) return text;
+  throw new RangeError(
+    `A text must have at most ${MAX_TEXT_CHARACTERS} characters, got ${text.length}.`,
   );
-  return { ...json, added_tokens: [...known, ...added] };
-}
-
-const AS_WRITTEN = { single_word: false, lstrip: false, rstrip: false, normalized: false };
-
-function checkJson(json: unknown): TokenizerJson {
-  if (!isRecord(json) || !isRecord(json["model"])) throw invalid("has no model");
-  const added = json["added_tokens"] ?? [];
-  if (!Array.isArray(added) || !added.every(isAddedToken)) {
-    throw invalid("has added_tokens that are not { id, content, special }");
-  }
-  return { ...json, added_tokens: added };
-}
-
-function isAddedToken(value: unknown): value is AddedToken {
-  return (
-    isRecord(value) &&
-    Number.isSafeInteger(value["id"]) &&
-    Number(value["id"]) >= 0 &&
-    typeof value["content"] === "string" &&
-    value["content"] !== "" &&
-    ["boolean", "undefined"].includes(typeof value["special"])
-  );
-}
-
-/** Longest pattern that is run; DeepSeek's longest has some 900 characters. */
-const MAX_PATTERN_LENGTH = 20_000;
-const MAX_DEPTH = 32;
-// A repeated group that repeats inside, as in (a+)+, takes exponential time on hostile text.
-const NESTED_REPETITION =
-  /\((?:[^()\\]|\\.)*(?:[+*]|\{\d+,\d*\})(?:[^()\\]|\\.)*\)(?:[+*]|\{\d+,\d*\})/;
-
-function checkPatterns(value: unknown, depth = 0): void {
-  if (depth > MAX_DEPTH) throw invalid("is nested too deeply");
-  if (!isRecord(value) && !Array.isArray(value)) return;
-  for (const [key, inner] of Object.entries(value)) {
-    if (key === "vocab" || key === "merges") continue;
-    if (key === "Regex") checkPattern(inner);
-    else checkPatterns(inner, depth + 1);
-  }
-}
-
-function checkPattern(pattern: unknown): void {
-  if (typeof pattern !== "string" || pattern.length > MAX_PATTERN_LENGTH) {
-    throw invalid(`has a pattern that is no text of at most ${MAX_PATTERN_LENGTH} characters`);
-  }
-  if (NESTED_REPETITION.test(pattern)) {
-    throw invalid(`has a pattern with a repetition inside a repetition: ${pattern.slice(0, 80)}`);
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function missing(token: string): never {
-  throw invalid(`has no token ${token}`);
-}
-
-function invalid(what: string, cause?: unknown): Error {
-  return fail("checkpoint-invalid", `tokenizer.json ${what}.`, { file: "tokenizer.json" }, cause);
+  throw invalidTokenizer(`has no token ${token}`);
 }

@@ -1,0 +1,237 @@
+// A tokenizer.json from outside, before anything of it runs: types, sizes, known kinds of parts, and
+// patterns that cannot hang. What comes out has only what was looked at.
+import { fail } from "../base/errors.ts";
+import { patternFault } from "./check-pattern.ts";
+
+/** A string with an id of its own, found in the text before the model sees it. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Steers the model; left out of decoded text. */
+  readonly special: boolean;
+  readonly single_word: boolean;
+  readonly lstrip: boolean;
+  readonly rstrip: boolean;
+  readonly normalized: boolean;
+}
+
+/** The parts of a tokenizer.json that are run; names are the file's. */
+export interface TokenizerJson {
+  readonly model: ModelJson;
+  readonly added_tokens: readonly AddedToken[];
+  readonly normalizer: unknown;
+  readonly pre_tokenizer: unknown;
+  readonly post_processor: unknown;
+  readonly decoder: unknown;
+}
+
+/** Byte-pair encoding: the one model that all families here use. */
+export interface ModelJson {
+  readonly type: "BPE";
+  readonly vocab: Readonly<Record<string, number>>;
+  readonly merges: readonly unknown[];
+  readonly unk_token: string | null;
+  readonly end_of_word_suffix: string | null;
+  readonly continuing_subword_suffix: string | null;
+  readonly byte_fallback: boolean;
+  readonly ignore_merges: boolean;
+  readonly fuse_unk: boolean;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Ids of the largest published vocabulary end at 262,144. */
+const MAX_ID = 2 ** 20;
+const MAX_MERGES = 2 ** 20;
+/** Published files have up to some 900; each becomes a path in a tree of characters. */
+const MAX_ADDED_TOKENS = 8192;
+const MAX_ADDED_CHARACTERS = 400_000;
+const MAX_TOKEN_CHARACTERS = 1024;
+/** Parts inside parts, and parts in a row. */
+const MAX_DEPTH = 4;
+const MAX_PARTS = 32;
+/** Strings of parts are single characters and tokens. */
+const MAX_PART_CHARACTERS = 256;
+
+const NORMALIZERS = ["Sequence", "Replace", "Prepend", "Strip", "StripAccents", "Lowercase"];
+const UNICODE_FORMS = ["NFC", "NFD", "NFKC", "NFKD"];
+const SPLITTERS = ["Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit"];
+/** Kinds of parts that may run, by section of the file. */
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  normalizer: [...NORMALIZERS, ...UNICODE_FORMS],
+  pre_tokenizer: ["Sequence", "ByteLevel", "Metaspace", ...SPLITTERS],
+  post_processor: ["Sequence", "TemplateProcessing", "ByteLevel", "RobertaProcessing"],
+  decoder: [
+    "Sequence",
+    "ByteLevel",
+    "Metaspace",
+    "BPEDecoder",
+    "ByteFallback",
+    "Replace",
+    "Fuse",
+    "Strip",
+  ],
+};
+
+/** @throws ModelError checkpoint-invalid with what is wrong and where */
+export function checkTokenizerJson(json: unknown): TokenizerJson {
+  if (!isRecord(json)) throw invalidTokenizer("is missing or not a JSON object");
+  const section = (name: string): unknown => {
+    const part = json[name] ?? null;
+    if (part !== null) checkPart(part, name, KINDS[name] ?? [], 0);
+    return part;
+  };
+  return {
+    model: checkModel(json["model"]),
+    added_tokens: checkAddedTokens(json["added_tokens"] ?? []),
+    normalizer: section("normalizer"),
+    pre_tokenizer: section("pre_tokenizer"),
+    post_processor: section("post_processor"),
+    decoder: section("decoder"),
+  };
+}
+
+/** A checkpoint-invalid error about tokenizer.json. @param what - continues "tokenizer.json ..." */
+export function invalidTokenizer(what: string, cause?: unknown): Error {
+  return fail("checkpoint-invalid", `tokenizer.json ${what}.`, { file: "tokenizer.json" }, cause);
+}
+
+/** True for an object that is no array. */
+export function isRecord(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function checkModel(model: unknown): ModelJson {
+  if (!isRecord(model)) throw invalidTokenizer("has no model");
+  const { type = "BPE", vocab, merges } = model;
+  if (type !== "BPE") throw invalidTokenizer("has a model of another type than BPE");
+  if (!isRecord(vocab)) throw invalidTokenizer("has a model without a vocab");
+  for (const [token, id] of Object.entries(vocab)) checkToken(token, id, "vocab");
+  if (!Array.isArray(merges) || merges.length > MAX_MERGES || !merges.every(isMerge)) {
+    throw invalidTokenizer(`has merges that are not a list of at most ${MAX_MERGES} pairs`);
+  }
+  return {
+    type: "BPE",
+    vocab: vocab as Record<string, number>,
+    merges,
+    unk_token: textOf(model, "unk_token"),
+    end_of_word_suffix: textOf(model, "end_of_word_suffix"),
+    continuing_subword_suffix: textOf(model, "continuing_subword_suffix"),
+    byte_fallback: model["byte_fallback"] === true,
+    ignore_merges: model["ignore_merges"] === true,
+    fuse_unk: model["fuse_unk"] === true,
+  };
+}
+
+function checkToken(token: string, id: unknown, where: string): void {
+  if (!Number.isInteger(id) || Number(id) < 0 || Number(id) >= MAX_ID) {
+    throw invalidTokenizer(`has a token in ${where} whose id is not an integer below ${MAX_ID}`);
+  }
+  if (token.length > MAX_TOKEN_CHARACTERS) {
+    throw invalidTokenizer(`has a token in ${where} of ${token.length} characters`);
+  }
+}
+
+function isMerge(merge: unknown): boolean {
+  if (typeof merge === "string") return merge.includes(" ");
+  return (
+    Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === "string")
+  );
+}
+
+function textOf(model: Json, key: string): string | null {
+  const value = model[key] ?? null;
+  if (value === null || (typeof value === "string" && value.length <= MAX_PART_CHARACTERS))
+    return value;
+  throw invalidTokenizer(`has a model whose ${key} is no short string`);
+}
+
+function checkAddedTokens(list: unknown): AddedToken[] {
+  if (!Array.isArray(list) || list.length > MAX_ADDED_TOKENS) {
+    throw invalidTokenizer(`has added_tokens that are not a list of at most ${MAX_ADDED_TOKENS}`);
+  }
+  const tokens = list.map(checkAddedToken);
+  const characters = tokens.reduce((sum, { content }) => sum + content.length, 0);
+  if (characters > MAX_ADDED_CHARACTERS) {
+    throw invalidTokenizer(`has added_tokens of ${characters} characters together`);
+  }
+  return tokens;
+}
+
+function checkAddedToken(token: unknown): AddedToken {
+  if (!isRecord(token) || typeof token["content"] !== "string" || token["content"] === "") {
+    throw invalidTokenizer("has added_tokens that are not { id, content, special }");
+  }
+  const { id, content } = token;
+  checkToken(content, id, "added_tokens");
+  const flag = (name: string, fallback = false): boolean => {
+    const value = token[name] ?? fallback;
+    if (typeof value === "boolean") return value;
+    throw invalidTokenizer(`has an added token whose ${name} is neither true nor false`);
+  };
+  const special = flag("special");
+  return {
+    id: Number(id),
+    content,
+    special,
+    single_word: flag("single_word"),
+    lstrip: flag("lstrip"),
+    rstrip: flag("rstrip"),
+    normalized: flag("normalized", !special),
+  };
+}
+
+/** One part and the parts inside of it. */
+function checkPart(part: unknown, place: string, kinds: readonly string[], depth: number): void {
+  if (!isRecord(part)) throw invalidTokenizer(`has a ${place} that is not an object`);
+  const kind = kinds.find((known) => known === part["type"]);
+  if (kind === undefined) throw invalidTokenizer(`has a ${place} of an unknown type`);
+  if (depth > MAX_DEPTH) throw invalidTokenizer(`has a ${place} that is nested too deeply`);
+  if (kind === "Sequence") {
+    for (const [key, list] of Object.entries(part)) {
+      if (key === "type") continue;
+      checkLength(list, place);
+      for (const inner of list) checkPart(inner, place, kinds, depth + 1);
+    }
+    return;
+  }
+  checkStrings(part, place, 0);
+  if (kind === "Replace" || kind === "Split") checkReplacement(part, place);
+}
+
+function checkLength(list: unknown, place: string): asserts list is readonly unknown[] {
+  if (Array.isArray(list) && list.length <= MAX_PARTS) return;
+  throw invalidTokenizer(`has a ${place} whose parts are not a list of at most ${MAX_PARTS}`);
+}
+
+/** Every string and list inside a part is short. */
+function checkStrings(value: unknown, place: string, depth: number): void {
+  if (depth > MAX_DEPTH + 2) throw invalidTokenizer(`has a ${place} that is nested too deeply`);
+  if (typeof value === "string" && value.length > MAX_PART_CHARACTERS) {
+    throw invalidTokenizer(`has a ${place} with a string of ${value.length} characters`);
+  }
+  if (Array.isArray(value)) checkLength(value, place);
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    if (key !== "Regex") checkStrings(inner, place, depth + 1);
+  }
+}
+
+/** The pattern may run, and what it is replaced by does not make the text grow. */
+function checkReplacement(part: Json, place: string): void {
+  const { pattern, content = "" } = part;
+  if (!isRecord(pattern)) throw invalidTokenizer(`has a ${place} without a pattern`);
+  const { Regex: regex, String: literal } = pattern;
+  if ((typeof regex === "string") === (typeof literal === "string")) {
+    throw invalidTokenizer(`has a ${place} whose pattern is neither a Regex nor a String`);
+  }
+  const fault = typeof regex === "string" ? patternFault(regex) : undefined;
+  if (fault !== undefined) {
+    throw invalidTokenizer(`has a ${place} with a pattern that is not run: ${fault}`);
+  }
+  const allowed = typeof literal === "string" ? Math.max(1, literal.length) : 1;
+  // an empty String would match everywhere
+  if (typeof content !== "string" || content.length > allowed || literal === "") {
+    throw invalidTokenizer(`has a ${place} that replaces a text by a longer one`);
+  }
+}
