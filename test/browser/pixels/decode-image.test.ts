@@ -4,11 +4,14 @@ import type { ImageInput } from "../../../src/base/options.ts";
 import type { Pixels } from "../../../src/base/pixels.ts";
 import { decodeImage } from "../../../src/pixels/decode-image.ts";
 import { encodePng } from "../../../src/pixels/encode-png.ts";
+import { pseudoRandom } from "../../support/damage-json.ts";
 import golden from "../../golden/images/images.json" with { type: "json" };
 
 // lossy decoders round differently, most of all where chroma is subsampled; a missing colour
 // conversion or a wrong rotation moves the mean by far more
 const LOSSY_MEAN_TOLERANCE = 3;
+
+const DAMAGED_PER_FILE = 30;
 
 const FILES = import.meta.glob<string>("../../golden/images/*.{png,jpg,gif,bmp,webp,avif}", {
   query: "?url&no-inline",
@@ -271,6 +274,22 @@ describe("decodeImage refuses", () => {
     await expect(decoding).rejects.toThrow(RangeError);
     await expect(decoding).rejects.toThrow("100000 x 100000 pixels, more than 64000000");
     await expect(decodeImage(imageData(), { maxPixels: 5 })).rejects.toThrow(RangeError);
+  });
+
+  test("or reads every damaged file, and nothing else happens", async () => {
+    const next = pseudoRandom(5);
+    for (const { name } of golden.images) {
+      const bytes = new Uint8Array(await (await fileOf(name)).arrayBuffer());
+      for (let round = 0; round < DAMAGED_PER_FILE; round++) {
+        const damaged = bytes.slice(0, next(4) === 0 ? next(bytes.length) : bytes.length);
+        for (let i = next(12); i >= 0; i--) damaged[next(damaged.length)] = next(256);
+        const outcome = await decodeImage(new Blob([damaged]), { maxPixels: 10_000 }).then(
+          ({ width, height, data }) => data.length === width * height * 4 && data.length <= 40_000,
+          (error: unknown) => error instanceof TypeError || error instanceof RangeError,
+        );
+        expect(outcome, `${name}, round ${round}`).toBe(true);
+      }
+    }
   });
 
   test("too many bytes", async () => {
