@@ -31,7 +31,11 @@ export async function* generateImage(
 
   const prompting = startPace();
   const { prompt, negativePrompt } = request;
-  const conditions = { prompt, guidance, ...(negativePrompt === undefined ? {} : { negativePrompt }) };
+  const conditions = {
+    prompt,
+    guidance,
+    ...(negativePrompt === undefined ? {} : { negativePrompt }),
+  };
   const field = await draw.condition(conditions, signal);
   const promptSeconds = prompting.at(0).elapsedSeconds;
 

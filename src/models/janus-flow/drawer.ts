@@ -33,7 +33,16 @@ interface CompiledField extends VelocityField {
   readonly prefix: number;
   readonly loop: LoopSession;
   readonly prompt: Session;
-  readonly feeds: Readonly<Record<string, Tensor>>;
+  readonly inputs: FieldInputs;
+}
+
+/** What the field reads beside latents and time. */
+interface FieldInputs {
+  readonly bias: Tensor;
+  readonly positions: Tensor;
+  readonly rope: ReturnType<typeof ropeTensors>;
+  /** Keys and values of every layer, which the prompt pass writes and the field reads. */
+  readonly prefix: readonly { readonly key: Tensor; readonly value: Tensor }[];
 }
 
 /** The drawing half of a JanusFlow model. */
@@ -144,35 +153,26 @@ export class JanusFlowDrawer implements DrawByFlow {
 
   async #prefill(field: CompiledField, rows: readonly ConditionRow[]): Promise<void> {
     const { runtime, config } = this.#context;
-    const { prefix, feeds } = field;
+    const { prefix: width, inputs } = field;
     const length = flowLength(config);
     const starts = rows.map(({ start }) => start);
-    runtime.write(present(feeds["bias"], "bias"), causalFlowBias(rows, prefix, length));
-    runtime.write(present(feeds["positions"], "positions"), flowPositions(starts, length));
+    runtime.write(inputs.bias, causalFlowBias(rows, width, length));
+    runtime.write(inputs.positions, flowPositions(starts, length));
 
-    const shape = [rows.length, prefix];
-    const inputs = {
-      ids: runtime.createTensor("i32", shape, paddedIds(rows, prefix)),
-      bias: runtime.createTensor("f32", [rows.length, 1, prefix, prefix], promptBias(rows, prefix)),
-      positions: runtime.createTensor(
-        "i64",
-        shape,
-        flowPositions(
-          starts.map(() => 0),
-          prefix,
-        ),
-      ),
-    };
-    const rope = { "rope.cos": feeds["rope.cos"], "rope.sin": feeds["rope.sin"] };
-    const ropeFeeds = {
-      "rope.cos": present(rope["rope.cos"], "cos"),
-      "rope.sin": present(rope["rope.sin"], "sin"),
-    };
-    await field.prompt.run(
-      { ...inputs, ...ropeFeeds },
-      promptFetches(field, config.language.layers),
+    const shape = [rows.length, width];
+    const fromZero = flowPositions(
+      starts.map(() => 0),
+      width,
     );
-    for (const tensor of Object.values(inputs)) tensor.dispose();
+    const feeds = {
+      ids: runtime.createTensor("i32", shape, paddedIds(rows, width)),
+      bias: runtime.createTensor("f32", [rows.length, 1, width, width], promptBias(rows, width)),
+      positions: runtime.createTensor("i64", shape, fromZero),
+    };
+    // The prompt pass writes its keys and values straight into what the field reads.
+    const fetches = layerPorts(inputs.prefix, "keys.#", "values.#");
+    await field.prompt.run({ ...feeds, ...inputs.rope }, fetches);
+    for (const tensor of Object.values(feeds)) tensor.dispose();
   }
 
   /** The compiled field of this shape; replaces one of another shape. */
@@ -190,7 +190,9 @@ export class JanusFlowDrawer implements DrawByFlow {
     const latents = runtime.createTensor("f32", [1, channels, height, width]);
     const time = runtime.createTensor("f32", [1]);
     const velocity = await runtime.createStableTensor("f32", [rows, channels, height, width]);
-    const feeds = { ...this.#fieldInputs(rows, prefix), latents, time };
+    const inputs = this.#fieldInputs(rows, prefix);
+    const { bias, positions, rope } = inputs;
+    const past = layerPorts(inputs.prefix, "prefix.#.key", "prefix.#.value");
     const prompt = await runtime.createSession(
       promptGraph(config, rows, prefix, options),
       weights.tensors,
@@ -199,29 +201,28 @@ export class JanusFlowDrawer implements DrawByFlow {
     const loop = await createLoopSession(runtime, {
       graph,
       weights: weights.tensors,
-      feeds,
+      feeds: { latents, time, bias, positions, ...rope, ...past },
       fetches: { velocity },
       probe: "velocity",
     });
     const evaluate = (): Promise<void> => loop.run();
-    return { rows, prefix, loop, prompt, feeds, latents, time, velocity, evaluate };
+    return { rows, prefix, loop, prompt, inputs, latents, time, velocity, evaluate };
   }
 
-  #fieldInputs(rows: number, prefix: number): Record<string, Tensor> {
+  #fieldInputs(rows: number, prefix: number): FieldInputs {
     const { runtime, config } = this.#context;
-    const { language } = config;
+    const { heads, headDim, layers, maxPositions } = config.language;
     const length = flowLength(config);
-    const inputs: Record<string, Tensor> = {
+    const shape = [rows, prefix, heads * headDim];
+    return {
       bias: runtime.createTensor("f32", [rows, 1, length, prefix + length]),
       positions: runtime.createTensor("i64", [rows, length]),
-      ...ropeTensors(runtime, config, Math.min(prefix + length, language.maxPositions)),
+      rope: ropeTensors(runtime, config, Math.min(prefix + length, maxPositions)),
+      prefix: Array.from({ length: layers }, () => ({
+        key: runtime.createTensor(runtime.float, shape),
+        value: runtime.createTensor(runtime.float, shape),
+      })),
     };
-    const shape = [rows, prefix, language.heads * language.headDim];
-    for (let layer = 0; layer < language.layers; layer++) {
-      inputs[`prefix.${layer}.key`] = runtime.createTensor(runtime.float, shape);
-      inputs[`prefix.${layer}.value`] = runtime.createTensor(runtime.float, shape);
-    }
-    return inputs;
   }
 
   async #releaseField(): Promise<void> {
@@ -230,16 +231,24 @@ export class JanusFlowDrawer implements DrawByFlow {
     if (field === undefined) return;
     await field.loop.dispose();
     await field.prompt.dispose();
-    for (const tensor of [field.velocity, ...Object.values(field.feeds)]) tensor.dispose();
+    const { latents, time, velocity, inputs } = field;
+    const { bias, positions, rope, prefix } = inputs;
+    const caches = prefix.flatMap(({ key, value }) => [key, value]);
+    const all = [latents, time, velocity, bias, positions, ...Object.values(rope), ...caches];
+    for (const tensor of all) tensor.dispose();
   }
 }
 
-// The prompt pass writes its keys and values straight into what the field reads.
-function promptFetches({ feeds }: CompiledField, layers: number): Record<string, Tensor> {
-  const fetches: Record<string, Tensor> = {};
-  for (let layer = 0; layer < layers; layer++) {
-    fetches[`keys.${layer}`] = present(feeds[`prefix.${layer}.key`], "prefix keys");
-    fetches[`values.${layer}`] = present(feeds[`prefix.${layer}.value`], "prefix values");
+/** Every layer's key and value under port names whose # is the layer. */
+function layerPorts(
+  layers: FieldInputs["prefix"],
+  keyName: string,
+  valueName: string,
+): Record<string, Tensor> {
+  const ports: Record<string, Tensor> = {};
+  for (const [layer, { key, value }] of layers.entries()) {
+    ports[keyName.replace("#", String(layer))] = key;
+    ports[valueName.replace("#", String(layer))] = value;
   }
-  return fetches;
+  return ports;
 }
