@@ -1,7 +1,7 @@
 // The benchmark's page: what a user waits for, measured through the public API, and the flow loop measured
 // in a worker of its own. test/bench/run.mjs opens it and prints the rows.
 import { wrap } from "comlink";
-import { cache, checkDevice, loadModel } from "web-umm";
+import { cache, loadModel } from "web-umm";
 import type { BackendKind, Model, Quantization } from "web-umm";
 import { present } from "../../src/base/assert.ts";
 import type { FlowMeasurement, FlowWorker } from "./flow-worker.ts";
@@ -51,7 +51,7 @@ async function runBench(request: BenchRequest): Promise<BenchReport> {
   const row = rowMaker(family, request.modelName);
   const { submits, readbacks } = picture;
   return {
-    adapter: backend === "wasm" ? "wasm" : await adapterName(info.device),
+    adapter: info.device,
     rows: [
       row("load.coldSeconds", coldSeconds, "s"),
       row("load.warmSeconds", warmSeconds, "s", coldSeconds),
@@ -150,11 +150,6 @@ async function measureFlow(
   } finally {
     worker.terminate();
   }
-}
-
-async function adapterName(device: string): Promise<string> {
-  const { adapter } = await checkDevice();
-  return adapter?.isSoftware ? `${device} (software)` : device;
 }
 
 async function timed<T>(work: () => PromiseLike<T>): Promise<[T, number]> {
