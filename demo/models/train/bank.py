@@ -15,15 +15,16 @@ import scenes as S
 import vae as V
 from prompts import pair_held_out, relation_of
 
-STEP = 4  # drawn objects sit on a grid of 4 pixels
+STEP = 8  # drawn objects sit on a grid of 8 pixels, the size of a latent cell
+RADIUS = 10
 GAP = 5  # pixels between drawn objects: closer ones melt in the autoencoder
-PAIRS, TWINS, TRIPLETS = 50000, 12000, 24000
+PAIRS, TWINS, TRIPLETS = 36000, 6000, 10000
 
 
 def singles():
-    """Every single object there is, in two sizes."""
+    """Every single object there is."""
     grid = range(12, 53, STEP)
-    return [[o] for o in itertools.product(range(len(S.SHAPES)), range(len(S.COLOURS)), grid, grid, (10, 12))]
+    return [[o] for o in itertools.product(range(len(S.SHAPES)), range(len(S.COLOURS)), grid, grid, (RADIUS,))]
 
 
 def pair(rng, related):
@@ -34,16 +35,16 @@ def pair(rng, related):
         if not pair_held_out(a, b):
             break
     while True:
-        p, q = S.spread(rng, 2, 10, STEP, GAP)
-        scene = [(*a, *p, 10), (*b, *q, 10)]
+        p, q = S.spread(rng, 2, RADIUS, STEP, GAP)
+        scene = [(*a, *p, RADIUS), (*b, *q, RADIUS)]
         if not related or relation_of(*scene):
             return scene
 
 
-def same(rng, count, radius):
+def same(rng, count):
     """`count` equal objects."""
     k = S.kind(rng)
-    return [(*k, *p, radius) for p in S.spread(rng, count, radius, STEP, GAP)]
+    return [(*k, *p, RADIUS) for p in S.spread(rng, count, RADIUS, STEP, GAP)]
 
 
 def families():
@@ -52,8 +53,8 @@ def families():
     return {
         "single": singles(),
         "pair": [pair(rng, i % 5 < 3) for i in range(PAIRS)],
-        "twins": [same(rng, 2, 10) for _ in range(TWINS)],
-        "triplets": [same(rng, 3, 9) for _ in range(TRIPLETS)],
+        "twins": [same(rng, 2) for _ in range(TWINS)],
+        "triplets": [same(rng, 3) for _ in range(TRIPLETS)],
     }
 
 

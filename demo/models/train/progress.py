@@ -10,15 +10,15 @@ from PIL import Image, ImageDraw
 import detector
 import scenes as S
 import vae as V
-from bank import pair, same
+from bank import GAP, RADIUS, STEP, same
 from model import sample
 from prompts import TASKS, fulfils, prompt_for
-from questions import KINDS, question_for, scene_held_out
+from questions import GRIDS, KINDS, question_for, scene_held_out
 from tokens import EOS, ID, START, drawing_ids, question_ids
 
-SYNC = 8  # steps between two averages of the processes
+SYNC = 4  # steps between two averages of the processes
 EVERY = 200  # steps between loss lines
-CHECK = 420  # seconds between task scores
+CHECK = 270  # seconds between task scores
 
 
 def draw_scene(task, rng):
@@ -26,13 +26,13 @@ def draw_scene(task, rng):
     if task in ("two objects", "attribution") or (task == "position" and rng.random() < 0.6):
         while True:
             a, b = S.kind(rng), S.kind(rng)
-            p, q = S.spread(rng, 2, 10, 4)
+            p, q = S.spread(rng, 2, RADIUS, STEP, GAP)
             if a != b:
-                return [(*a, *p, 10), (*b, *q, 10)]
+                return [(*a, *p, RADIUS), (*b, *q, RADIUS)]
     if task == "counting":
         n = rng.choice((1, 2, 2, 3, 3))
-        return same(rng, n, 9)
-    return [(*S.kind(rng), *S.spot(rng, 4), 11)]
+        return same(rng, n)
+    return [(*S.kind(rng), *S.spot(rng, STEP), RADIUS)]
 
 
 def held_out_prompts(each, seed):
@@ -55,7 +55,7 @@ def held_out_questions(count, seed):
     """Questions on scenes that training never shows: dicts of kind, question, answers and scene; kinds take turns."""
     rng, out = random.Random(seed), []
     while len(out) < count:
-        scene = S.free_scene(rng, rng.choice((1, 4)))
+        scene = S.free_scene(rng, rng.choice(GRIDS))
         made = question_for(KINDS[len(out) % len(KINDS)], scene, rng)
         if made and scene_held_out(scene):
             out.append(dict(kind=KINDS[len(out) % len(KINDS)], question=made[0], answers=made[1], scene=scene))
@@ -106,7 +106,7 @@ class Progress:
         self.folder, self.model, self.heads = folder, model, heads
         self.vae = AutoencoderKL.from_pretrained(folder + "/vae").eval()
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        self.start, self.paused, self.next = time.time(), 0.0, CHECK
+        self.start, self.paused, self.next, self.done = time.time(), 0.0, CHECK, 0.0
         self.prompts = held_out_prompts(16, 777)
         self.questions = held_out_questions(105, 778)
         self.pixels = V.to_tensor(np.stack([S.render(q["scene"]) for q in self.questions]))
@@ -121,12 +121,16 @@ class Progress:
         torch._foreach_lerp_([self.average[k] for k in own], list(own.values()), 1 - keep)
         if step % EVERY == 0:
             flow, answer, core, tower = values
+            self.save()
             print(f"{step} {self.spent():.0f}s {images / self.spent():.0f} img/s flow {flow:.4f} answer {answer:.4f} core {core:.3f} tower {tower:.4f}", flush=True)
         if self.spent() > self.next:
             began = time.time()
             self.check(f"{step} {self.spent():.0f}s", 16, (2.0,))
             self.next += CHECK
             self.paused += time.time() - began
+
+    def save(self):
+        torch.save(dict(ema=self.average, raw=self.model.state_dict(), heads=self.heads.state_dict(), done=self.done), f"{self.folder}/model.pt")
 
     def swap(self):
         own = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -135,8 +139,8 @@ class Progress:
 
     def check(self, title, steps, guidances):
         """Scores the averaged weights on held-out prompts and questions, and saves them."""
+        self.save()
         self.swap()
-        torch.save(dict(ema=self.model.state_dict(), raw=self.average, heads=self.heads.state_dict()), f"{self.folder}/model.pt")
         rows = [drawing_ids(p["prompt"]) for p in self.prompts]
         for guidance in guidances:
             noise = torch.randn((len(rows), 4, 8, 8), generator=torch.Generator().manual_seed(1))

@@ -4,6 +4,7 @@ import itertools
 from prompts import NUMBERS, PLACES, RELATIONS, bucket, noun, place_of, relation_of
 from scenes import COLOUR_NAMES, PLURALS, SHAPES, kind
 
+GRIDS = (4, 8)  # pixels between the places of objects in the pictures that are asked about
 KINDS = ["colour", "shape", "count", "where", "relation", "exists", "caption"]
 CAPTION = ["describe the picture", "describe the image", "what do you see", "what is in the picture", "what is in the image", "describe this picture", "what is this"]
 

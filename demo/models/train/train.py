@@ -17,14 +17,14 @@ import torch.nn.functional as F
 import torch.multiprocessing as mp
 
 from batches import Drawings, Questions
-from model import HIDDEN, VIT, JanusFlow, pack
+from model import HIDDEN, SIDE, VIT, JanusFlow, pack
 from progress import SYNC, Progress
 from tokens import START
 
 PROCESSES = 2
 PROMPTS, NOISES, PICTURES, EACH = 16, 2, 6, 3  # per process and step: prompts, noises for each; pictures, questions on each
 RATE, WARMUP, DROP, PROBE = 2e-3, 200, 0.1, 2
-RARE = 0.6  # from this part of the time on, questions come every second step
+RARE = 0.85  # from this part of the time on, questions come every second step
 SHAPE_CLASSES, COLOUR_CLASSES = 6, 7
 
 
@@ -33,17 +33,21 @@ class Heads(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.tower = nn.Linear(VIT, SHAPE_CLASSES + COLOUR_CLASSES + 2)
+        self.tower = nn.Linear(VIT, SHAPE_CLASSES + COLOUR_CLASSES + 4)
         self.core = nn.Linear(HIDDEN, SHAPE_CLASSES + COLOUR_CLASSES + 2)
 
 
+GRID = torch.tensor([[x - 1.5, y - 1.5] for y in range(SIDE) for x in range(SIDE)])  # patch centres from the middle
+
+
 def dense_loss(head, tokens, labels, offsets):
-    """Cross entropy of shape and colour per patch, plus the squared error of the offset where a shape is."""
+    """Cross entropy of shape and colour per patch, plus the squared error of where the covering shape's centre is."""
     y = head(tokens).float()
-    shape, colour, place = y.split((SHAPE_CLASSES, COLOUR_CLASSES, 2), -1)
+    shape, colour, place = y[..., :SHAPE_CLASSES], y[..., SHAPE_CLASSES:][..., :COLOUR_CLASSES], y[..., SHAPE_CLASSES + COLOUR_CLASSES :]
     full = (labels[..., :1] > 0).float()
     loss = F.cross_entropy(shape.flatten(0, 1), labels[..., 0].flatten()) + F.cross_entropy(colour.flatten(0, 1), labels[..., 1].flatten())
-    return loss + (full * (place - offsets).pow(2)).sum() / (full.sum() + 1)
+    goal = torch.cat((offsets, offsets + GRID), -1)[..., : place.shape[-1]]  # from the patch and, for the tower, from the middle
+    return loss + (full * (place - goal).pow(2)).sum() / (full.sum() + 1)
 
 
 def losses(model, heads, drawings, questions):
@@ -69,8 +73,15 @@ def losses(model, heads, drawings, questions):
     return flow, answer, core, tower
 
 
+def budget(folder, seconds):
+    """The training time: a file `seconds` in the work folder changes it on the way."""
+    path = folder + "/seconds"
+    return float(open(path).read()) if os.path.exists(path) else seconds
+
+
 def work(rank, folder, seconds, shared, clock, barrier):
     """One process: its own steps, and every SYNC of them the average with the other."""
+    os.setsid()  # a session of its own: Linux then schedules the processes as two jobs, not as one
     torch.set_num_threads(1)
     torch.manual_seed(1)
     model, heads = JanusFlow(), Heads()
@@ -79,10 +90,12 @@ def work(rank, folder, seconds, shared, clock, barrier):
     plain = [p for p in parameters if p.dim() <= 1]
     optimizer = torch.optim.AdamW([dict(params=decay, weight_decay=0.02), dict(params=plain, weight_decay=0.0)], RATE, betas=(0.9, 0.98), fused=True)
     progress = Progress(folder, model, heads) if rank == 0 else None
+    begun = 0.0
     if os.path.exists(folder + "/resume.pt"):
         saved = torch.load(folder + "/resume.pt")
         model.load_state_dict(saved["raw"])
         heads.load_state_dict(saved["heads"])
+        begun = saved["done"]
         if progress:
             progress.average = saved["ema"]
     bank = torch.load(folder + "/bank.pt", weights_only=False)
@@ -92,7 +105,7 @@ def work(rank, folder, seconds, shared, clock, barrier):
     while True:
         if step % SYNC == 0:
             if rank == 0:
-                clock[0] = progress.spent() / seconds
+                clock[0] = progress.done = begun + (1 - begun) * progress.spent() / budget(folder, seconds)
             if step:
                 state = [optimizer.state[p][k] for p in parameters for k in ("exp_avg", "exp_avg_sq")]
                 flat = [t.data.view(-1) for t in (*parameters, *state)]
