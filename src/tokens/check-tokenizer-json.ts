@@ -25,8 +25,18 @@ export interface TokenizerJson {
   readonly decoder: unknown;
 }
 
-/** Byte-pair encoding: the one model that all families here use. */
-export interface ModelJson {
+/** How a piece of text becomes ids. */
+export type ModelJson = BytePairJson | WordLevelJson;
+
+/** Whole words by their place in a list. */
+export interface WordLevelJson {
+  readonly type: "WordLevel";
+  readonly vocab: Readonly<Record<string, number>>;
+  readonly unk_token: string | null;
+}
+
+/** Byte-pair encoding: what all published checkpoints of the families here use. */
+export interface BytePairJson {
   readonly type: "BPE";
   readonly vocab: Readonly<Record<string, number>>;
   readonly merges: readonly unknown[];
@@ -104,15 +114,17 @@ export function isRecord(value: unknown): value is Json {
 function checkModel(model: unknown): ModelJson {
   if (!isRecord(model)) throw invalidTokenizer("has no model");
   const { type = "BPE", vocab, merges } = model;
-  if (type !== "BPE") throw invalidTokenizer("has a model of another type than BPE");
   if (!isRecord(vocab)) throw invalidTokenizer("has a model without a vocab");
   for (const [token, id] of Object.entries(vocab)) checkToken(token, id, "vocab");
+  const words = vocab as Record<string, number>;
+  if (type === "WordLevel") return { type, vocab: words, unk_token: textOf(model, "unk_token") };
+  if (type !== "BPE") throw invalidTokenizer("has a model that is neither BPE nor WordLevel");
   if (!Array.isArray(merges) || merges.length > MAX_MERGES || !merges.every(isMerge)) {
     throw invalidTokenizer(`has merges that are not a list of at most ${MAX_MERGES} pairs`);
   }
   return {
     type: "BPE",
-    vocab: vocab as Record<string, number>,
+    vocab: words,
     merges,
     unk_token: textOf(model, "unk_token"),
     end_of_word_suffix: textOf(model, "end_of_word_suffix"),

@@ -224,8 +224,12 @@ function append(
 /** The file's pipeline, proven to run, and what its post-processor puts around a text. */
 function openPipeline(json: TokenizerJson): Pick<Parts, "pipeline" | "around"> {
   try {
-    // references do not clean up spaces before punctuation for these families; the library would
-    const pipeline = new Pipeline(json, { clean_up_tokenization_spaces: false });
+    const pipeline = new Pipeline(json, {
+      // references do not clean up spaces before punctuation for these families; the library would
+      clean_up_tokenization_spaces: false,
+      // where the library looks for a word-level model's unknown token
+      unk_token: json.model.unk_token,
+    });
     const around = surroundings(pipeline);
     pipeline.decode(run(pipeline, "a b").concat(0));
     return { pipeline, around };

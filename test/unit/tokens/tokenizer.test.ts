@@ -300,3 +300,25 @@ describe("tokenizer_config.json", () => {
     expect(tokenizer.encode("a", { addSpecialTokens: true })).toEqual(tokenizer.encode("a"));
   });
 });
+
+describe("a word-level tokenizer", () => {
+  const json = {
+    model: {
+      type: "WordLevel",
+      vocab: { "<unk>": 0, a: 1, red: 2, circle: 3 },
+      unk_token: "<unk>",
+    },
+    added_tokens: [{ id: 4, content: "User:", special: false, normalized: false }],
+    normalizer: { type: "Lowercase" },
+    pre_tokenizer: { type: "WhitespaceSplit" },
+    post_processor: null,
+    decoder: null,
+  };
+
+  test("looks whole words up, and knows what it does not know", () => {
+    const tokenizer = createTokenizer(json);
+    const ids = tokenizer.encodeText("User: a Red zebra circle");
+    expect(ids).toEqual([4, 1, 2, 0, 3]);
+    expect(tokenizer.decode([1, 2, 3])).toBe("a red circle");
+  });
+});
