@@ -2,8 +2,9 @@
 // in a worker of its own. test/bench/run.mjs opens it and prints the rows.
 import { wrap } from "comlink";
 import { cache, loadModel } from "web-umm";
-import type { BackendKind, Model, Quantization } from "web-umm";
+import type { BackendKind, Model, Quantization, SourceInput } from "web-umm";
 import { present } from "../../src/base/assert.ts";
+import { LARGER, randomJanusFlow } from "../support/random-janus-flow.ts";
 import type { FlowMeasurement, FlowWorker } from "./flow-worker.ts";
 import type { Row } from "./row.ts";
 
@@ -12,6 +13,8 @@ export interface BenchRequest {
   /** Folder of the checkpoint, relative to the page. */
   readonly modelUrl: string;
   readonly modelName: string;
+  /** Measure a larger model with random weights, which takes its tokenizer from the folder. */
+  readonly isRandom: boolean;
   readonly backend: BackendKind;
   readonly quantization: Quantization;
   readonly steps: number;
@@ -35,9 +38,9 @@ const QUESTIONS = ["describe the picture", "what do you see", "what is in the im
 globalThis.runBench = runBench;
 
 async function runBench(request: BenchRequest): Promise<BenchReport> {
-  const { modelUrl, backend, quantization } = request;
-  const load = (): Promise<Model> =>
-    loadModel(new URL(modelUrl, document.baseURI), { backend, quantization });
+  const { backend, quantization } = request;
+  const source = await findModel(request);
+  const load = (): Promise<Model> => loadModel(source, { backend, quantization });
   await cache.clear();
   const [cold, coldSeconds] = await timed(load);
   await cold.dispose();
@@ -62,6 +65,23 @@ async function runBench(request: BenchRequest): Promise<BenchReport> {
       ...flowRows(row, flow, request.steps),
     ],
   };
+}
+
+const SIDE_FILES = [
+  "config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "processor_config.json",
+];
+
+async function findModel({ modelUrl, isRandom }: BenchRequest): Promise<SourceInput> {
+  const folder = new URL(modelUrl, document.baseURI);
+  if (!isRandom) return folder;
+  const texts = SIDE_FILES.map(async (name) => {
+    const response = await fetch(new URL(name, folder));
+    return [name, await response.text()] as const;
+  });
+  return { files: randomJanusFlow(LARGER, Object.fromEntries(await Promise.all(texts))) };
 }
 
 type RowMaker = (metric: string, value: number, unit: Row["unit"], baseline?: number) => Row;

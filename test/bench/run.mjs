@@ -11,10 +11,12 @@ import { describeCommit, describeMachine, withPage } from "../support/open-page.
 import { ROOT, setUp } from "../support/set-up.mjs";
 import { startHeapMeter } from "./heap-meter.mjs";
 
+const EMBEDDED = join(ROOT, "demo/models/tiny-janusflow");
+
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
-    model: { type: "string", default: join(ROOT, "demo/models/tiny-janusflow") },
+    model: { type: "string", default: EMBEDDED },
     backend: { type: "string", default: "webgpu" },
     quantization: { type: "string", default: "q8" },
     steps: { type: "string", default: "30" },
@@ -24,45 +26,62 @@ const { values } = parseArgs({
 
 setUp();
 const model = resolve(values.model);
-const { report, peakBytes } = await withPage("bench", { "/model/": model }, async ({ page }) => {
-  const stopMeter = await startHeapMeter(page);
-  const result = await page.evaluate(
-    (request) => {
-      if (!globalThis.runBench) throw new Error("The page has not started.");
-      return globalThis.runBench(request);
-    },
-    /** @type {import("./page.ts").BenchRequest} */ ({
-      modelUrl: "./model/",
-      modelName: basename(model),
-      backend: values.backend,
-      quantization: values.quantization,
-      steps: Number(values.steps),
-      rounds: Number(values.rounds),
-    }),
-  );
-  return { report: result, peakBytes: await stopMeter() };
-});
-
-const [first] = report.rows;
-const heap = { family: first?.family, model: first?.model, metric: "heap.peakBytes" };
-const rows = [...report.rows, { ...heap, value: peakBytes, unit: "bytes" }];
-const run = { machine: describeMachine(), adapter: report.adapter, commit: describeCommit(), rows };
+const name = basename(model);
+// The embedded model, and one of the same family some four times its size.
+const subjects = [
+  { modelName: name, isRandom: false },
+  ...(values.model === EMBEDDED ? [{ modelName: "random-janusflow", isRandom: true }] : []),
+];
+/** @type {import("./row.ts").Row[]} */
+const rows = [];
+let adapterName = "";
+for (const subject of subjects) {
+  const { report, peakBytes } = await measure(subject);
+  adapterName = report.adapter;
+  const family = report.rows[0]?.family ?? "";
+  const heap = { family, model: subject.modelName, metric: "heap.peakBytes" };
+  rows.push(...report.rows, { ...heap, value: peakBytes, unit: "bytes" });
+}
+const run = { machine: describeMachine(), adapter: adapterName, commit: describeCommit(), rows };
 printTable(run);
 if (values.json !== undefined) {
   mkdirSync(dirname(resolve(values.json)), { recursive: true });
   writeFileSync(values.json, `${JSON.stringify(run, null, 2)}\n`);
 }
 
+/** @param {{ modelName: string, isRandom: boolean }} subject */
+function measure(subject) {
+  return withPage("bench", { "/model/": model }, async ({ page }) => {
+    const stopMeter = await startHeapMeter(page);
+    const report = await page.evaluate(
+      (request) => {
+        if (!globalThis.runBench) throw new Error("The page has not started.");
+        return globalThis.runBench(request);
+      },
+      /** @type {import("./page.ts").BenchRequest} */ ({
+        modelUrl: "./model/",
+        ...subject,
+        backend: values.backend,
+        quantization: values.quantization,
+        steps: Number(values.steps),
+        rounds: Number(values.rounds),
+      }),
+    );
+    return { report, peakBytes: await stopMeter() };
+  });
+}
+
 /**
  * @param {{ machine: string, adapter: string, commit: string,
- *   rows: readonly { metric: string, value: number, unit: string, baseline?: number, ratio?: number }[] }} measured
+ *   rows: readonly { model: string, metric: string, value: number, unit: string, baseline?: number, ratio?: number }[] }} measured
  */
 function printTable({ machine, adapter, commit, rows: lines }) {
-  console.log(
-    `\n${basename(model)} ${values.quantization}, ${values.steps} steps, commit ${commit}`,
-  );
-  console.log(`${machine}\n${adapter}\n`);
-  for (const { metric, value, unit, baseline, ratio } of lines) {
+  console.log(`\n${values.quantization}, ${values.steps} steps, commit ${commit}`);
+  console.log(`${machine}\n${adapter}`);
+  let shown = "";
+  for (const { model: of, metric, value, unit, baseline, ratio } of lines) {
+    if (of !== shown) console.log(`\n${of}`);
+    shown = of;
     const against =
       baseline === undefined ? "" : `   against ${number(baseline)}: ${number(ratio ?? 0)} x`;
     console.log(`${metric.padEnd(20)} ${number(value).padStart(14)} ${unit.padEnd(6)}${against}`);
