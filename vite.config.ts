@@ -166,6 +166,7 @@ function browser() {
     test: {
       name: "browser",
       include: ["test/browser/**/*.test.ts"],
+      testTimeout: 60_000, // compiling a model for SwiftShader, on a machine that is busy
       browser: {
         enabled: true,
         headless: true,

@@ -23,7 +23,7 @@ const SLICE = 24;
 const ALLOWED_LOSS = 0.05;
 
 // A worker of the wasm backend takes one core; SwiftShader takes all there are.
-const WASM_PAGES = Math.min(4, availableParallelism());
+const PAGES_AT_ONCE = { wasm: Math.min(4, availableParallelism()), webgpu: 1 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -75,7 +75,7 @@ function judge(backend, isSlice) {
   return withPage("score", folders, async ({ page }) => {
     const device = await openScorer(page, backend);
     const pages = [page];
-    while (backend === "wasm" && pages.length < WASM_PAGES) {
+    for (let count = 1; count < PAGES_AT_ONCE[backend]; count++) {
       const next = await page.context().newPage();
       await next.goto(page.url());
       await openScorer(next, backend);
