@@ -1,10 +1,16 @@
 // Runs a built graph once, on onnxruntime's CPU provider in Node. Independent of session/ on purpose: a
 // fault there must not look like a fault of a graph.
 import * as ort from "onnxruntime-web/wasm";
-import type { Quantization } from "../../src/base/dtype.ts";
+import type { FloatType, Quantization } from "../../src/base/dtype.ts";
 import { f16ToF32, f32ToF16 } from "../../src/base/float16.ts";
+import { GraphBuilder } from "../../src/graph/builder.ts";
 import type { Graph, Value } from "../../src/graph/graph.ts";
-import { storeWeight, type StoredBytes, type WeightValues } from "./store-weight.ts";
+import {
+  inventedWeights,
+  storeWeight,
+  type StoredBytes,
+  type WeightValues,
+} from "./store-weight.ts";
 
 ort.env.wasm.numThreads = 1;
 ort.env.logLevel = "fatal";
@@ -19,10 +25,25 @@ export interface Result {
 export interface RunOptions {
   /** Numbers of every input, by name. */
   readonly inputs?: Readonly<Record<string, ArrayLike<number>>>;
-  /** Numbers of every weight; default none. */
+  /** Numbers of every weight; default: invented ones. */
   readonly weights?: WeightValues;
-  /** What the graph was built for. */
+  /** What the graph was built for; default f32. */
   readonly quantization?: Quantization;
+  readonly float?: FloatType;
+  readonly companion?: string;
+}
+
+/** Builds a graph around one value and runs it. */
+export async function evaluate(
+  make: (g: GraphBuilder) => Value,
+  options: RunOptions = {},
+): Promise<Result> {
+  const { float = "f32", quantization = "f32", companion = "" } = options;
+  const g = new GraphBuilder({ name: "evaluate", float, quantization, companion });
+  g.output("value", make(g));
+  const { value } = await runGraph(g.build(), options);
+  if (value === undefined) throw new Error("a graph gives its output");
+  return value;
 }
 
 /**
@@ -32,7 +53,7 @@ export interface RunOptions {
  */
 export async function runGraph(
   graph: Graph,
-  { inputs = {}, weights = noWeights, quantization = "f32" }: RunOptions = {},
+  { inputs = {}, weights = inventedWeights, quantization = "f32" }: RunOptions = {},
 ): Promise<Record<string, Result>> {
   const stored = graph.weights.flatMap((weight) => storeWeight(weight, quantization, weights));
   const feeds = Object.fromEntries([
@@ -90,8 +111,4 @@ function result(output: Value, results: Readonly<Record<string, ort.Tensor>>): R
   const { data } = tensor;
   const values = data instanceof Uint16Array ? f16ToF32(data) : Float32Array.from(data as never);
   return { shape: tensor.dims, values };
-}
-
-function noWeights(): never {
-  throw new Error("this graph was said to have no weights");
 }

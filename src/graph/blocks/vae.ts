@@ -98,8 +98,8 @@ function residual(
 
 /**
  * One head over all pixels. Linear layers may be stored as 1 x 1 convolutions under their older names.
- * Spelled out, because onnxruntime's fused kernel has no good way for a head of 512: it would split the
- * keys and hold 170 MB of partial sums for 48 x 48 pixels, where the scores are 21 MB.
+ * Spelled out: onnxruntime's fused attention has no tile for a head of 512 and falls back to a kernel that
+ * took 2.5 times as long for 48 x 48 pixels (onnxruntime-web 1.30, SwiftShader).
  */
 function pixelAttention(g: GraphBuilder, x: Value, name: string, config: VaeConfig): Value {
   const [, channels, height, width] = imageSizes(x);
