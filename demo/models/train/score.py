@@ -62,9 +62,10 @@ def judge(images, prompts):
 
 
 def write(path, content):
+    """JSON; a list gets one item a line."""
     with open(path, "w", encoding="utf-8") as f:
-        json.dump(content, f, indent=1, ensure_ascii=False)
-        f.write("\n")
+        lines = [json.dumps(c, ensure_ascii=False) for c in content] if isinstance(content, list) else None
+        f.write(("[\n" + ",\n".join(lines) + "\n]" if lines else json.dumps(content, ensure_ascii=False, indent=1)) + "\n")
 
 
 if __name__ == "__main__":
