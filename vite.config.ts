@@ -1,5 +1,6 @@
 // How everything is built and tested.
-//   vite build                  the package: dist/index.js, its workers and their wasm files
+//   vite build --mode workers   the package's workers and their wasm files: dist/workers, dist/assets
+//   vite build --mode client    the package's main thread: dist/index.js (both: npm run build)
 //   vite build --mode demo      the demo as a static site: demo/dist (also score and bench, for their runners)
 //   vitest --project <ring>     unit (Node), browser (Chromium), e2e (the built demo in Chromium)
 import { cp, readdir } from "node:fs/promises";
@@ -41,26 +42,25 @@ export default defineConfig(({ mode }) => ({
       "Cross-Origin-Embedder-Policy": "require-corp",
     },
   },
-  ...(PAGES[mode] ? pages(PAGES[mode]) : library()),
+  ...(PAGES[mode] ? pages(PAGES[mode]) : library(mode === "client" ? CLIENT : WORKERS)),
   test: { passWithNoTests: true, projects: [unit(), browser(), e2e()] },
 }));
 
-/** Everything inside, nothing external: index.js for the main thread, two workers that share chunks, onnxruntime's wasm. */
-function library(): ViteUserConfig {
+// Built one after the other, so that the main thread's file shares no chunk with the workers: what a page
+// loads before it asks for a model is index.js alone.
+const WORKERS = { "workers/engine": "workers/engine.ts", "workers/loader": "workers/loader.ts" };
+const CLIENT = { index: "src/index.ts" };
+
+/** A half of the package, everything inside, nothing external. */
+function library(entry: Record<string, string>): ViteUserConfig {
   return {
     publicDir: false,
     build: {
       target: "es2023",
       sourcemap: true,
       minify: true, // comments and names go, lines stay
-      lib: {
-        entry: {
-          index: "src/index.ts",
-          "workers/engine": "workers/engine.ts",
-          "workers/loader": "workers/loader.ts",
-        },
-        formats: ["es"],
-      },
+      emptyOutDir: entry === WORKERS, // they are built first
+      lib: { entry, formats: ["es"] },
       rolldownOptions: {
         output: {
           chunkFileNames: "chunks/[name]-[hash].js",
@@ -166,7 +166,7 @@ function browser() {
     test: {
       name: "browser",
       include: ["test/browser/**/*.test.ts"],
-      testTimeout: 60_000, // compiling a model for SwiftShader, on a machine that is busy
+      testTimeout: 120_000, // compiling a model for SwiftShader, on a machine that is busy
       browser: {
         enabled: true,
         headless: true,
