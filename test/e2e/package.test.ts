@@ -52,7 +52,9 @@ const folder = mkdtempSync(join(tmpdir(), "web-umm-application-"));
 
 beforeAll(() => {
   for (const [file, text] of Object.entries(APPLICATION)) writeFileSync(join(folder, file), text);
-  runTool("vite", "build", "--logLevel=warn");
+  for (const half of ["workers", "client"]) {
+    runTool("vite", "build", "--mode", half, "--logLevel=warn");
+  }
   runTool("tsc", "-p", "src/tsconfig.json");
   installPacked();
   return () => rmSync(folder, { recursive: true });
