@@ -14,6 +14,7 @@ const fields = find("fieldset", "ask-fields");
 const question = find("input", "question");
 const askButton = find("button", "ask-button");
 const statusText = find("p", "ask-status");
+const remember = find("input", "remember");
 const newButton = find("button", "new-conversation");
 const errorText = find("p", "ask-error");
 
@@ -43,8 +44,13 @@ export class AskPanel {
     });
   }
 
-  /** Answers with this model from now on; with undefined, not at all. */
-  use(model: Model | undefined): void {
+  /**
+   * Answers with this model from now on; with undefined, not at all.
+   *
+   * @param options.remembers - false for a model that has learned single questions only: each is asked anew
+   */
+  use(model: Model | undefined, options: { readonly remembers: boolean }): void {
+    remember.checked = options.remembers;
     this.#model = model?.capabilities.generateText ? model : undefined;
     fields.disabled = !this.#model;
     this.#well.isEnabled = this.#model !== undefined;
@@ -71,21 +77,22 @@ export class AskPanel {
     const controller = new AbortController();
     this.#running = controller;
     const text = question.value.trim() || question.placeholder;
-    const asked = userMessage(text, this.#messages.length === 0 ? this.#well.picture : undefined);
+    const before = remember.checked ? this.#messages : [];
+    const asked = userMessage(text, before.length === 0 ? this.#well.picture : undefined);
     question.value = "";
     addBubble("user", text);
     const answer = addBubble("assistant", "");
     showAsking(true);
     try {
       const { signal } = controller;
-      const messages = [...this.#messages, asked];
+      const messages = [...before, asked];
       const run = model.generateText({ messages, maxTokens: MAX_TOKENS, signal });
       for await (const event of run) {
         answer.append(event.text);
         scrollToEnd();
       }
       const result = await run;
-      this.#messages.push(asked, { role: "assistant", content: result.text });
+      this.#messages = [...messages, { role: "assistant", content: result.text }];
       statusText.textContent = describeUsage(result.usage);
       this.#onDone(model);
     } catch (error) {
@@ -137,5 +144,5 @@ function showNoAnswer(answer: HTMLElement, error: unknown): void {
 
 function describeUsage({ completionTokens, prefillSeconds, decodeSeconds }: TextUsage): string {
   const each = decodeSeconds / Math.max(1, completionTokens - 1);
-  return `read in ${seconds(prefillSeconds)} · ${completionTokens} tokens, ${seconds(each)} each`;
+  return `read in ${seconds(prefillSeconds)} · ${completionTokens} ${completionTokens === 1 ? "token" : "tokens"}, ${seconds(each)} each`;
 }

@@ -8,8 +8,8 @@ const badge = find("p", "device-badge");
 const deviceFacts = find("dl", "device-facts");
 const modelFacts = find("dl", "model-facts");
 
-/** Asks the browser for its device and shows the answer. */
-export async function showDevice(): Promise<void> {
+/** Asks the browser for its device, and shows and returns the answer. */
+export async function showDevice(): Promise<DeviceReport> {
   const report = await checkDevice();
   badge.textContent = badgeText(report);
   badge.classList.toggle("good", report.webgpu && !report.adapter?.isSoftware);
@@ -22,6 +22,7 @@ export async function showDevice(): Promise<void> {
     ["Cross-origin isolated", crossOriginIsolated ? "yes" : "no (not needed)"],
     ...report.reasons.map((reason) => ["Note", reason] as const),
   ]);
+  return report;
 }
 
 /** Shows what a model tells about itself. */
@@ -37,7 +38,7 @@ export function showModel(model: Model | undefined): void {
   showFacts(modelFacts, [
     ["Family", info.family],
     ["Can do", can.map(([task]) => task).join(", ")],
-    ["Computes on", `${info.backend}, ${info.device}, ${info.dtype}`],
+    ["Computes on", `${info.backend === "webgpu" ? info.device : "the CPU"}, ${info.dtype}`],
     ["Weights", `${info.quantization}, ${bytes(info.storedBytes)} stored`],
     ["Memory", `${bytes(info.tensorBytes)} now, ${bytes(info.peakTensorBytes)} at most`],
     ["Load time", seconds(info.loadSeconds)],
@@ -46,7 +47,7 @@ export function showModel(model: Model | undefined): void {
         [`Stage ${name}`, `${bytes(weightBytes)}${isResident ? "" : ", not resident"}`] as const,
     ),
     ...captured.map(([loop, is]) => [`Loop ${loop}`, is ? "captured" : "not captured"] as const),
-    ["Traffic with the GPU", `${readbacks} readbacks, ${uploads} uploads, ${submits} submits`],
+    ["Traffic", `${readbacks} readbacks, ${uploads} uploads, ${submits} submits`],
     ...info.notes.map((note) => ["Note", note] as const),
   ]);
 }

@@ -9,13 +9,13 @@ import { startStoredPanel } from "./stored-panel.ts";
 const ask = new AskPanel(showModel);
 const draw = startDrawPanel({ onDone: showModel, onAsk: (picture) => ask.attach(picture) });
 const stored = startStoredPanel();
-startModelPanel({
-  onModel(model: Model | undefined) {
+const models = startModelPanel({
+  onModel(model: Model | undefined, isEmbedded: boolean) {
     draw.use(model);
-    ask.use(model);
+    ask.use(model, { remembers: !isEmbedded });
     showModel(model);
     stored.refresh();
   },
 });
 showModel(undefined);
-void showDevice();
+void showDevice().then((device) => models.suggestBackend(device));

