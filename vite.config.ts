@@ -156,7 +156,11 @@ function embeddedModels(): Plugin {
 function unit() {
   return {
     extends: true as const,
-    test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/*.test.ts"] },
+    test: {
+      name: "unit",
+      include: ["test/unit/**/*.test.ts", "test/*.test.ts"],
+      testTimeout: 60_000, // whole imports under every fault, on a machine that is busy
+    },
   };
 }
 

@@ -48,7 +48,9 @@ for (const name of ["a", "b"]) {
 async function fetchGoldens(name: string): Promise<JanusFlowGoldens> {
   const bytes = async (path: string): Promise<Uint8Array> =>
     new Uint8Array(await (await fetch(`${FOLDER}${path}`)).arrayBuffer());
-  const json = (await (await fetch(`${FOLDER}${name}/goldens.json`)).json()) as JanusFlowGoldens["json"] & {
+  const json = (await (
+    await fetch(`${FOLDER}${name}/goldens.json`)
+  ).json()) as JanusFlowGoldens["json"] & {
     photos: string[];
   };
   const tensors = parseGoldens(await bytes(`${name}/goldens.safetensors`));
