@@ -19,7 +19,7 @@ DRAWINGS = {  # (task, family) -> weight
     ("counting", "twins"): 1.3,
     ("counting", "triplets"): 1.8,
 }
-QUESTIONS = {"colour": 3.0, "shape": 1.0, "count": 2.5, "where": 4.0, "relation": 5.0, "exists": 1.0, "caption": 2.5}
+QUESTIONS = {"colour": 2.0, "shape": 1.0, "count": 2.0, "where": 5.0, "exists": 1.5, "caption": 4.0}
 UNKNOWN = ID[UNK]
 FILLERS = {ID[w] for w in FILLER.split()} - {ID["on"], ID["in"], ID["at"], ID["to"]}
 

@@ -60,12 +60,13 @@ def write(folder, name, content):
 
 
 def export(work, out):
-    """Everything: weights in bf16 (the VAE in f16), configuration, tokenizer, processors."""
+    """Everything: weights in bf16 (the VAE's decoder in f16: JanusFlow never encodes), configuration, tokenizer, processors."""
     os.makedirs(out + "/vae", exist_ok=True)
     trained = torch.load(work + "/model.pt")["ema"]
     save_file({k: v.to(torch.bfloat16).contiguous() for k, v in trained.items()}, out + "/model.safetensors", {"format": "pt"})
     vae = AutoencoderKL.from_pretrained(work + "/vae")
-    save_file({k: v.half().contiguous() for k, v in vae.state_dict().items()}, out + "/vae/diffusion_pytorch_model.safetensors", {"format": "pt"})
+    decoder = {k: v for k, v in vae.state_dict().items() if k.startswith(("decoder.", "post_quant_conv."))}
+    save_file({k: v.half().contiguous() for k, v in decoder.items()}, out + "/vae/diffusion_pytorch_model.safetensors", {"format": "pt"})
     with open(work + "/vae/config.json", encoding="utf-8") as f:
         vae_config = json.load(f)
     vae_config.pop("_name_or_path", None)

@@ -1,11 +1,11 @@
 """Questions about a picture and their answers."""
 import itertools
 
-from prompts import NUMBERS, PLACES, RELATIONS, bucket, noun, place_of, relation_of
+from prompts import NUMBERS, PLACES, bucket, noun, place_of
 from scenes import COLOUR_NAMES, PLURALS, SHAPES, kind
 
 GRIDS = (4, 8)  # pixels between the places of objects in the pictures that are asked about
-KINDS = ["colour", "shape", "count", "where", "relation", "exists", "caption"]
+KINDS = ["colour", "shape", "count", "where", "exists", "caption"]
 CAPTION = ["describe the picture", "describe the image", "what do you see", "what is in the picture", "what is in the image", "describe this picture", "what is this"]
 
 
@@ -74,20 +74,5 @@ def question_for(which, objects, rng):
     label = name(objects, o, rng)
     if label is None:
         return None
-    if which == "where":
-        place = place_of(o)
-        return None if place is None else (f"where is the {label}", [PLACES[place], place])
-    others = [p for p in objects if p is not o]
-    if not others:
-        return None
-    p = rng.choice(others)
-    relation = relation_of(p, o)
-    if relation is None:
-        return None
-    if rng.random() < 0.5 and len(objects) == 2:
-        return f"what is {rng.choice(RELATIONS[relation])} the {label}", [noun(*p[:2]), f"{COLOUR_NAMES[p[1]]} {SHAPES[p[0]]}"]
-    second = name(objects, p, rng)
-    if second is None:
-        return None
-    asked = rng.choice((relation, {"left": "right", "right": "left", "above": "below", "below": "above"}[relation]))
-    return f"is the {second} {rng.choice(RELATIONS[asked])} the {label}", ["yes" if asked == relation else "no"]
+    place = place_of(o)
+    return None if place is None else (f"where is the {label}", [PLACES[place], place])

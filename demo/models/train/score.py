@@ -36,7 +36,7 @@ def prompt_set():
 def quantise(model):
     """Rounds every matrix a linear layer multiplies with to int8 in blocks of 32 inputs, in place."""
     for name, p in model.named_parameters():
-        if p.dim() == 2 and p.shape[1] % 32 == 0 and "embed" not in name.split(".")[-2]:
+        if p.dim() == 2 and p.shape[1] % 32 == 0 and name.split(".")[-2:][0] not in ("embed_tokens", "beg_of_und_embed"):
             blocks = p.data.view(p.shape[0], -1, 32)
             scale = (blocks.abs().amax(-1, keepdim=True) / 127).half().float().clamp(min=1e-8)
             p.data = ((blocks / scale).round().clamp(-127, 127) * scale).view_as(p)
