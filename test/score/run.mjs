@@ -128,6 +128,7 @@ function openScorer(page, backend) {
 async function judgeAll(pages, items, judgeOne) {
   const verdicts = new Map();
   const queue = [...items];
+  const started = performance.now();
   await Promise.all(
     pages.map(async (page) => {
       for (let next = queue.shift(); next; next = queue.shift()) {
@@ -137,6 +138,8 @@ async function judgeAll(pages, items, judgeOne) {
     }),
   );
   if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
+  const secondsEach = (performance.now() - started) / 1000 / items.length;
+  console.log(`${items.length} items, ${secondsEach.toFixed(1)} s each`);
   return verdicts;
 }
 
