@@ -107,13 +107,15 @@ async function fetchModel(
   const companions: Record<string, Checkpoint> = {};
   const sources = await openCompanions(family, opened, { signal });
   for (const [name, companion] of Object.entries(sources)) {
-    const wanted = family.companions[name]?.sideFiles ?? [];
-    const texts = await readSideFiles(companion, wanted, { signal });
+    const { sideFiles = [], weightFiles = [] } = family.companions[name] ?? {};
+    const texts = await readSideFiles(companion, sideFiles, { signal });
     for (const [path, text] of Object.entries(texts)) files[`${name}/${path}`] = text;
-    companions[name] = await openCheckpoint(companion, { signal });
+    companions[name] = await openCheckpoint(companion, { signal, weightFiles });
   }
-  const declarations = family.declareWeights(family.parse(parseFiles(files)), quantization);
-  const checkpoint = await openCheckpoint(source, { signal });
+  const { weightFiles = [] } = family;
+  const checkpoint = await openCheckpoint(source, { signal, weightFiles });
+  const modelConfig = family.parse(parseFiles(files), new Set(checkpoint.tensors.keys()));
+  const declarations = family.declareWeights(modelConfig, quantization);
   return importCheckpoint({
     key,
     family: family.id,
@@ -140,9 +142,11 @@ async function openCompanions(
     throw new RangeError(`A ${id} model has no companion "${unknown}"; it has ${has}.`);
   }
   const sources: Record<string, CheckpointSource> = {};
-  for (const [name, { repository }] of Object.entries(companions)) {
+  for (const [name, { repository, sideFiles, weightFiles = [] }] of Object.entries(companions)) {
+    const files = [...sideFiles.map((side) => side.name), ...weightFiles.map(({ file }) => file)];
     sources[name] =
-      chosen[name] ?? (await openCompanion({ name, source, repository }, sourceOptions, options));
+      chosen[name] ??
+      (await openCompanion({ name, source, repository, files }, sourceOptions, options));
   }
   return sources;
 }

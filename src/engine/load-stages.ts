@@ -2,7 +2,7 @@
 import { fail, ModelError } from "../base/errors.ts";
 import type { LoadProgress } from "../base/events.ts";
 import type { ModelInfo } from "../base/info.ts";
-import type { CheckpointFiles, Family, Stages } from "../models/family.ts";
+import type { CheckpointFiles, Stages, TensorNames } from "../models/family.ts";
 import { familyById } from "../models/registry.ts";
 import type { BackendKind, Runtime } from "../session/runtime.ts";
 import { createWasmRuntime } from "../session/wasm-runtime.ts";
@@ -58,6 +58,7 @@ export async function compileStages(
 ): Promise<LoadedModel> {
   const family = await familyById(manifest.family);
   const files: CheckpointFiles = parseFiles(manifest.files);
+  const config = family.parse(files, tensorNames(manifest));
   const options = { onProgress, ...(signal === undefined ? {} : { signal }) };
   const weights = new WeightBank(runtime, (names) =>
     readTensors(store, manifest, { names, ...options }),
@@ -67,7 +68,7 @@ export async function compileStages(
     onProgress({ phase: "compile", file: stage, ...none });
   };
   const stages = await family.createStages({
-    config: family.parse(files),
+    config,
     files,
     runtime,
     weights,
@@ -78,7 +79,10 @@ export async function compileStages(
   const loadSeconds = (performance.now() - started) / 1000;
   return {
     stages,
-    info: () => modelInfo(family, manifest, stages, loadSeconds),
+    info: () => ({
+      ...modelInfo(family.id, manifest, stages, loadSeconds),
+      capabilities: family.capabilitiesOf?.(config) ?? family.capabilities,
+    }),
     dispose: async () => {
       await stages.dispose();
       weights.dispose();
@@ -99,17 +103,20 @@ async function createRuntime(asked: BackendKind | undefined): Promise<Runtime> {
   }
 }
 
+function tensorNames({ recipes }: Manifest): TensorNames {
+  return new Set(recipes.filter(({ companion }) => companion === "").map(({ tensor }) => tensor));
+}
+
 function modelInfo(
-  family: Family,
+  family: string,
   manifest: Manifest,
   stages: Stages,
   loadSeconds: number,
-): ModelInfo {
+): Omit<ModelInfo, "capabilities"> {
   const { runtime, draw } = stages;
   const { backend, device, float, memory, counters } = runtime;
   return {
-    family: family.id,
-    capabilities: family.capabilities,
+    family,
     backend,
     device,
     dtype: float,

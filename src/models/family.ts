@@ -6,6 +6,8 @@ import type { Pixels } from "../base/pixels.ts";
 import type { Capabilities, Message } from "../base/requests.ts";
 import type { StageInfo } from "../base/info.ts";
 import type { WeightDeclaration } from "../base/weight-declaration.ts";
+import type { WeightFile } from "../weights/checkpoint.ts";
+import type { Graph } from "../graph/graph.ts";
 import type { Runtime } from "../session/runtime.ts";
 import type { WeightBank } from "../session/weight-bank.ts";
 import type { TokenCore } from "../tokens/generate-tokens.ts";
@@ -14,6 +16,12 @@ import type { TextStream } from "../tokens/tokenizer.ts";
 
 /** Parsed JSON files of a checkpoint by path; a companion's files are under `<companion>/`. */
 export type CheckpointFiles = Readonly<Record<string, unknown>>;
+
+/**
+ * Names of the tensors in a checkpoint's own files: what no config tells, such as whether the weights for
+ * drawing were published. Once it is stored, those that the family declared.
+ */
+export type TensorNames = ReadonlySet<string>;
 
 /** A side file that a family reads. Optional files have defaults in the reference's code. */
 export interface SideFile {
@@ -33,22 +41,39 @@ export interface StageContext<Config> {
   readonly onStage?: (stage: string) => void;
 }
 
+/** A repository that a family needs beside its own. */
+export interface Companion {
+  /** What the family's authors use: a hub id, or `owner/name@revision`. */
+  readonly repository: string;
+  readonly sideFiles: readonly SideFile[];
+  /** Weights under other names than every checkpoint's, such as ae.safetensors. */
+  readonly weightFiles?: readonly WeightFile[];
+}
+
 /** One model family: how its checkpoints are recognised, read, stored and run. */
 export interface Family<Config = unknown> {
   readonly id: string;
+  /** What the family's checkpoints can do. */
   readonly capabilities: Capabilities;
+  /** What this checkpoint can do, for families whose checkpoints differ. */
+  capabilitiesOf?(config: Config): Capabilities;
   /** Files beside the weights. */
   readonly sideFiles: readonly SideFile[];
   /** Repositories that a family needs beside its own: the default is what its authors use. */
-  readonly companions: Readonly<
-    Record<string, { readonly repository: string; readonly sideFiles: readonly SideFile[] }>
-  >;
+  readonly companions: Readonly<Record<string, Companion>>;
+  /** Weights beside model.safetensors or pytorch_model.bin: other decoders, a tokenizer of images. */
+  readonly weightFiles?: readonly WeightFile[];
   /** True when this config.json is one of the family's. */
   matches(configJson: unknown): boolean;
   /** Reads and checks the configuration. @throws ModelError unsupported-model | checkpoint-invalid */
-  parse(files: CheckpointFiles): Config;
+  parse(files: CheckpointFiles, tensors: TensorNames): Config;
   /** Every weight that any of the family's graphs binds. */
   declareWeights(config: Config, quantization: Quantization): WeightDeclaration[];
+  /**
+   * The graphs of every stage by the stage's name, for telling sizes before anything is downloaded; sequence
+   * sizes do not matter. Without it, sizes are told for the whole model.
+   */
+  stageGraphs?(config: Config, options: GraphOptions): Readonly<Record<string, readonly Graph[]>>;
   /** Uploads weights and compiles graphs. */
   createStages(context: StageContext<Config>): Promise<Stages>;
 }
