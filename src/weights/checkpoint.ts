@@ -1,11 +1,12 @@
-// A published checkpoint: its side files, and one table of all its tensors, whether they sit in one
-// safetensors file or in many with an index.
+// A published checkpoint: its side files, and one table of all its tensors, whether they sit in one file or
+// in many with an index, in safetensors files or in PyTorch archives, and in what other files a family names.
 import { fail, ModelError } from "../base/errors.ts";
 import { isAbsence, reasonOf } from "./download-error.ts";
 import { isJsonObject, parseJsonObject } from "./json-file.ts";
-import type { TensorEntry } from "./safetensors.ts";
 import { readSafetensors } from "./safetensors.ts";
 import type { CheckpointSource, ReadOptions } from "./source.ts";
+import type { TensorEntry } from "./tensor-entry.ts";
+import { readTorchArchive } from "./torch-archive.ts";
 
 /** An opened checkpoint. Nothing but headers has been read. */
 export interface Checkpoint {
@@ -14,9 +15,27 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
 }
 
+/** A file of weights beside those that every checkpoint has (model.safetensors, pytorch_model.bin, ...). */
+export interface WeightFile {
+  /** Path in the repository: a safetensors file, or a PyTorch archive under any other name. */
+  readonly file: string;
+  /** Put before the names of its tensors; "" where they differ from those of the other files. */
+  readonly prefix: string;
+  readonly isRequired: boolean;
+}
+
+/** Which files to look for, and how. */
+export interface CheckpointOptions extends ReadOptions {
+  readonly weightFiles?: readonly WeightFile[];
+}
+
 /** Names under which weights are published, as transformers and diffusers look for them. */
-const WEIGHT_FILES = ["model", "diffusion_pytorch_model"] as const;
-const TORCH_FILES = ["pytorch_model.bin", "pytorch_model.bin.index.json"] as const;
+const WEIGHT_FILES = [
+  "model.safetensors",
+  "diffusion_pytorch_model.safetensors",
+  "pytorch_model.bin",
+  "diffusion_pytorch_model.bin",
+] as const;
 
 /** The index of the largest known checkpoints is below 20 MB. */
 const MAX_INDEX_BYTES = 64_000_000;
@@ -26,7 +45,8 @@ const MAX_SIDE_FILE_BYTES = 64_000_000;
 /** Headers that are asked for at once. */
 const PARALLEL_HEADERS = 4;
 
-const SHARD_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*)*\.safetensors$/;
+const SHARD_FILE =
+  /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*)*\.(safetensors|bin)$/;
 
 /**
  * Finds the weights of a folder and reads their headers.
@@ -35,19 +55,16 @@ const SHARD_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*)*
  */
 export async function openCheckpoint(
   source: CheckpointSource,
-  options: ReadOptions = {},
+  { weightFiles = [], ...options }: CheckpointOptions = {},
 ): Promise<Checkpoint> {
-  for (const name of WEIGHT_FILES) {
-    const single = await optional(() => readSafetensors(source, `${name}.safetensors`, options));
-    if (single) return { source, tensors: single };
-    const index = `${name}.safetensors.index.json`;
-    const text = await optional(() =>
-      source.readText(index, { ...options, maxBytes: MAX_INDEX_BYTES }),
-    );
-    if (text !== undefined)
-      return { source, tensors: await readShards(source, index, text, options) };
+  const tensors = new Map(await readMainFiles(source, options));
+  for (const { file, prefix, isRequired } of weightFiles) {
+    const read = (): ReturnType<typeof readTensorTable> => readTensorTable(source, file, options);
+    const table = isRequired ? await read() : await optional(read);
+    for (const [name, entry] of table ?? []) add(tensors, prefix + name, entry);
   }
-  throw await noWeights(source, options);
+  if (tensors.size === 0) throw noWeights(source);
+  return { source, tensors };
 }
 
 /**
@@ -90,6 +107,47 @@ function isForbidden(error: unknown): boolean {
   );
 }
 
+/** Tensors of the files that every checkpoint has, under the first name that is there. */
+async function readMainFiles(
+  source: CheckpointSource,
+  options: ReadOptions,
+): Promise<ReadonlyMap<string, TensorEntry>> {
+  for (const file of WEIGHT_FILES) {
+    const single = await optional(() => readTensorTable(source, file, options));
+    if (single) return single;
+    const index = `${file}.index.json`;
+    const text = await optional(() =>
+      source.readText(index, { ...options, maxBytes: MAX_INDEX_BYTES }),
+    );
+    if (text !== undefined) return readShards(source, index, text, options);
+  }
+  return new Map();
+}
+
+/** Tensors of one file. */
+function readTensorTable(
+  source: CheckpointSource,
+  file: string,
+  options: ReadOptions,
+): Promise<ReadonlyMap<string, TensorEntry>> {
+  const isSafetensors = file.endsWith(".safetensors");
+  return isSafetensors
+    ? readSafetensors(source, file, options)
+    : readTorchArchive(source, file, options);
+}
+
+function add(tensors: Map<string, TensorEntry>, name: string, entry: TensorEntry): void {
+  const other = tensors.get(name);
+  if (other) {
+    throw fail(
+      "checkpoint-invalid",
+      `"${name}" is both in ${other.file} and in ${entry.file}. Keep the files of one checkpoint only.`,
+      { tensor: name },
+    );
+  }
+  tensors.set(name, entry);
+}
+
 async function readShards(
   source: CheckpointSource,
   index: string,
@@ -104,7 +162,7 @@ async function readShards(
   const tables = new Map<string, ReadonlyMap<string, TensorEntry>>();
   for (let at = 0; at < files.length; at += PARALLEL_HEADERS) {
     const group = files.slice(at, at + PARALLEL_HEADERS);
-    const read = await Promise.all(group.map((file) => readSafetensors(source, file, options)));
+    const read = await Promise.all(group.map((file) => readTensorTable(source, file, options)));
     group.forEach((file, i) => tables.set(file, read[i] ?? new Map()));
   }
   const tensors = new Map<string, TensorEntry>();
@@ -120,9 +178,10 @@ async function readShards(
 function parseWeightMap(text: string, index: string): Map<string, string> {
   const { weight_map: weightMap } = parseJsonObject(text, index);
   if (!isJsonObject(weightMap)) throw invalidIndex(index, "has no weight_map");
+  const format = index.endsWith(".safetensors.index.json") ? "safetensors" : "bin";
   const fileOf = new Map<string, string>();
   for (const [name, file] of Object.entries(weightMap)) {
-    if (typeof file !== "string" || !SHARD_FILE.test(file)) {
+    if (typeof file !== "string" || SHARD_FILE.exec(file)?.[1] !== format) {
       throw invalidIndex(
         index,
         `puts "${name}" into ${JSON.stringify(file)}, which is no safe path`,
@@ -133,19 +192,10 @@ function parseWeightMap(text: string, index: string): Map<string, string> {
   return fileOf;
 }
 
-async function noWeights(source: CheckpointSource, options: ReadOptions): Promise<ModelError> {
-  const looked = WEIGHT_FILES.map((name) => `${name}.safetensors`).join(", ");
-  for (const file of TORCH_FILES) {
-    if (!(await source.has(file, options))) continue;
-    return fail(
-      "checkpoint-invalid",
-      `${source.id} holds its weights as PyTorch archives (${file}), which are not read. Use a revision or a copy with safetensors files.`,
-      { source: source.id, file },
-    );
-  }
+function noWeights(source: CheckpointSource): ModelError {
   return fail(
     "checkpoint-invalid",
-    `${source.id} holds no weights: looked for ${looked} and their index. Check the model's name or pick the folder that holds them.`,
+    `${source.id} holds no weights: looked for ${WEIGHT_FILES.join(", ")} and their indexes. Check the model's name or pick the folder that holds them.`,
     { source: source.id },
   );
 }

@@ -15,6 +15,8 @@ export interface CompanionRequest {
   readonly override?: SourceInput | undefined;
   /** Hub id of what the model's authors use. */
   readonly repository: string;
+  /** What shows that the subfolder is there; default: its config.json. */
+  readonly files?: readonly string[];
 }
 
 /**
@@ -22,11 +24,13 @@ export interface CompanionRequest {
  * what the model's authors use.
  */
 export async function openCompanion(
-  { name, source, override, repository }: CompanionRequest,
+  { name, source, override, repository, files = ["config.json"] }: CompanionRequest,
   sourceOptions: SourceOptions,
   options: ReadOptions = {},
 ): Promise<CheckpointSource> {
   if (override !== undefined) return openSource(parseSource(override), sourceOptions);
-  if (await source.has(`${name}/config.json`, options)) return source.at(name);
+  for (const file of files) {
+    if (await source.has(`${name}/${file}`, options)) return source.at(name);
+  }
   return openSource(parseSource(repository), sourceOptions);
 }

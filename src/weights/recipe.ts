@@ -10,7 +10,7 @@ import type { Storage, WeightDeclaration, WeightUse } from "../base/weight-decla
 import { storageOf } from "../base/weight-declaration.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { FloatDType } from "./quantize.ts";
-import type { TensorEntry } from "./safetensors.ts";
+import type { TensorEntry } from "./tensor-entry.ts";
 
 /** One weight to make. */
 export interface WeightRecipe {
@@ -89,6 +89,7 @@ function findWeight(
   if (!sameButOnes(entry.shape, sourceShape)) {
     return `${shown} is [${entry.shape.join(", ")}], expected [${sourceShape.join(", ")}]`;
   }
+  if (entry.fault !== undefined) return `${shown} ${entry.fault}`;
   if (!isFloat(entry.dtype)) return `${shown} is ${entry.dtype}, expected F32, F16 or BF16`;
   const { file, dtype } = entry;
   return {

@@ -4,38 +4,9 @@ import { fail } from "../base/errors.ts";
 import type { Json, JsonObject } from "./json-file.ts";
 import { isJsonObject, parseJsonObject } from "./json-file.ts";
 import type { CheckpointSource, ReadOptions } from "./source.ts";
+import type { TensorDType, TensorEntry } from "./tensor-entry.ts";
+import { TENSOR_BYTES } from "./tensor-entry.ts";
 import { topLevelKeys } from "./top-level-keys.ts";
-
-/** Element types of the format. */
-export type SafetensorsDType = keyof typeof BYTES;
-
-/** One tensor of a checkpoint. `start` and `end` are bytes of the file, end exclusive. */
-export interface TensorEntry {
-  readonly file: string;
-  readonly dtype: SafetensorsDType;
-  readonly shape: readonly number[];
-  readonly start: number;
-  readonly end: number;
-}
-
-const BYTES = {
-  F64: 8,
-  F32: 4,
-  F16: 2,
-  BF16: 2,
-  I64: 8,
-  I32: 4,
-  I16: 2,
-  I8: 1,
-  U64: 8,
-  U32: 4,
-  U16: 2,
-  U8: 1,
-  BOOL: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  F8_E8M0: 1,
-} as const;
 
 /** The format's own cap. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -136,15 +107,15 @@ function parseEntry(name: string, value: Json, file: string, dataStart: number):
     throw invalid(file, `gives "${name}" the offsets ${JSON.stringify(offsets)}`);
   }
   const [begin = 0, end = 0] = offsets;
-  const bytes = shape.reduce((product, count) => product * count, BYTES[dtype]);
+  const bytes = shape.reduce((product, count) => product * count, TENSOR_BYTES[dtype]);
   if (!Number.isSafeInteger(bytes) || end - begin !== bytes) {
     throw invalid(file, `gives "${name}" ${end - begin} bytes, its shape needs ${bytes}`);
   }
   return { file, dtype, shape, start: dataStart + begin, end: dataStart + end };
 }
 
-function isDType(dtype: string): dtype is SafetensorsDType {
-  return Object.hasOwn(BYTES, dtype);
+function isDType(dtype: string): dtype is TensorDType {
+  return Object.hasOwn(TENSOR_BYTES, dtype);
 }
 
 function isCounts(value: Json | undefined): value is number[] {
