@@ -2,6 +2,7 @@
 import { fail, ModelError } from "../base/errors.ts";
 import type { LoadProgress } from "../base/events.ts";
 import type { ModelInfo } from "../base/info.ts";
+import type { Capabilities } from "../base/requests.ts";
 import type { CheckpointFiles, Stages, TensorNames } from "../models/family.ts";
 import { familyById } from "../models/registry.ts";
 import type { BackendKind, Runtime } from "../session/runtime.ts";
@@ -79,10 +80,7 @@ export async function compileStages(
   const loadSeconds = (performance.now() - started) / 1000;
   return {
     stages,
-    info: () => ({
-      ...modelInfo(family.id, manifest, stages, loadSeconds),
-      capabilities: family.capabilitiesOf?.(config) ?? family.capabilities,
-    }),
+    info: () => modelInfo(family.id, family.capabilities(config), manifest, stages, loadSeconds),
     dispose: async () => {
       await stages.dispose();
       weights.dispose();
@@ -109,14 +107,16 @@ function tensorNames({ recipes }: Manifest): TensorNames {
 
 function modelInfo(
   family: string,
+  capabilities: Capabilities,
   manifest: Manifest,
   stages: Stages,
   loadSeconds: number,
-): Omit<ModelInfo, "capabilities"> {
+): ModelInfo {
   const { runtime, draw } = stages;
   const { backend, device, float, memory, counters } = runtime;
   return {
     family,
+    capabilities,
     backend,
     device,
     dtype: float,
@@ -127,6 +127,6 @@ function modelInfo(
     ...stages.info(),
     traffic: { ...counters },
     loadSeconds,
-    ...(draw === undefined ? {} : { imageDefaults: draw.defaults }),
+    ...(draw === undefined ? {} : { imageDefaults: draw.defaults([]) }),
   };
 }

@@ -1,12 +1,12 @@
 // One line per task: which loop does what was asked.
-import { fail } from "../base/errors.ts";
 import type { RunEvent, TaskResult } from "../base/events.ts";
 import type { TaskRequest } from "../base/requests.ts";
 import type { Stages } from "../models/family.ts";
-import { generateImage } from "../tasks/generate-image.ts";
+import { converse } from "../tasks/converse.ts";
+import { drawImages } from "../tasks/draw-images.ts";
 import { generateText } from "../tasks/generate-text.ts";
 
-/** The events of the asked task, and at the end its result. @throws ModelError unsupported-model */
+/** The events of the asked task, and at the end its result. */
 export function runTask(
   stages: Stages,
   task: TaskRequest,
@@ -16,10 +16,11 @@ export function runTask(
     case "generateText":
       return generateText(stages, task.request, signal);
     case "generateImage":
-      return generateImage(stages, task.request, signal);
+      return drawImages(stages, { ...task.request, images: [] }, signal);
     case "editImage":
+      return drawImages(stages, task.request, signal);
     case "converse":
-      throw fail("unsupported-model", `No family of this build does ${task.task}.`);
+      return converse(stages, task.request, signal);
     default:
       return task satisfies never;
   }

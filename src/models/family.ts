@@ -1,6 +1,7 @@
 // The contract between model families and everything above them. A family turns a published checkpoint
-// into stages; tasks see the stages and nothing else. Three ways to a picture are foreseen (design: the
-// core is the velocity field; the core emits image codes; the core emits embeddings for a decoder).
+// into stages; tasks see the stages and nothing else. However a picture comes out of the core (it is the
+// velocity field of a flow, it emits image codes, it emits embeddings for a decoder), a task sees a Drawing.
+import type { Drawing } from "../base/drawing.ts";
 import type { FloatType, Quantization } from "../base/dtype.ts";
 import type { Pixels } from "../base/pixels.ts";
 import type { Capabilities, Message } from "../base/requests.ts";
@@ -8,10 +9,9 @@ import type { StageInfo } from "../base/info.ts";
 import type { WeightDeclaration } from "../base/weight-declaration.ts";
 import type { WeightFile } from "../weights/checkpoint.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { Runtime } from "../session/runtime.ts";
+import type { Runtime, Tensor } from "../session/runtime.ts";
 import type { WeightBank } from "../session/weight-bank.ts";
 import type { TokenCore } from "../tokens/generate-tokens.ts";
-import type { VelocityField } from "../flow/integrate.ts";
 import type { TextStream } from "../tokens/tokenizer.ts";
 
 /** Parsed JSON files of a checkpoint by path; a companion's files are under `<companion>/`. */
@@ -53,10 +53,8 @@ export interface Companion {
 /** One model family: how its checkpoints are recognised, read, stored and run. */
 export interface Family<Config = unknown> {
   readonly id: string;
-  /** What the family's checkpoints can do. */
-  readonly capabilities: Capabilities;
-  /** What this checkpoint can do, for families whose checkpoints differ. */
-  capabilitiesOf?(config: Config): Capabilities;
+  /** What a checkpoint of this configuration can do. */
+  capabilities(config: Config): Capabilities;
   /** Files beside the weights. */
   readonly sideFiles: readonly SideFile[];
   /** Repositories that a family needs beside its own: the default is what its authors use. */
@@ -82,7 +80,9 @@ export interface Family<Config = unknown> {
 export interface Stages {
   readonly runtime: Runtime;
   readonly write?: WriteStage;
-  readonly draw?: DrawByFlow;
+  readonly draw?: DrawStage;
+  /** Present where an answer may hold pictures. */
+  readonly interleave?: InterleaveStage;
   info(): StagesInfo;
   dispose(): Promise<void>;
 }
@@ -101,6 +101,10 @@ export interface WrittenPrompt {
   /** Tokens that the answer may have before the model's context is full; at least 1. */
   readonly room: number;
   readonly core: TokenCore;
+  /** u32 [vocabulary]: ids that must not be picked, ids that the context holds; owned by the stage. */
+  readonly rules?: Tensor;
+  /** What the reference always applies; default 1 = none. */
+  readonly repetitionPenalty?: number;
 }
 
 /** The core as a language model that may look at pictures. */
@@ -127,30 +131,61 @@ export interface WriteStage {
 export interface DrawDefaults {
   readonly width: number;
   readonly height: number;
+  /** Solver steps, or image tokens where the model draws those. */
   readonly steps: number;
   readonly guidance: number;
+  /** Guidance by the pictures of an edit, where the family knows such a thing. */
+  readonly imageGuidance?: number;
 }
 
-/** What a flow is conditioned on. */
-export interface FlowConditions {
+/** What is to be drawn: a request with the family's defaults filled in. */
+export interface DrawRequest extends DrawDefaults {
   readonly prompt: string;
   readonly negativePrompt?: string;
-  /** 1 = no unconditional pass. */
-  readonly guidance: number;
+  /** Pictures to start from, at most the stage's `maxImages`; empty: from text alone. */
+  readonly images: readonly Pixels[];
+  readonly seed: number;
+  readonly count: number;
+  /** First noise, [count, ...latent shape]; replaces the seed's. */
+  readonly latents?: Float32Array<ArrayBuffer>;
 }
 
-/** Drawing by a flow over latents: the family gives the field and the way from latents to pixels. */
-export interface DrawByFlow {
-  readonly kind: "flow";
-  readonly defaults: DrawDefaults;
-  /** [channels, height, width] of one picture's latents. @throws RangeError for a size the model has no grid for */
-  latentShape(width: number, height: number): readonly [number, number, number];
-  /** Times of all steps, from noise to data, steps + 1 values. */
-  times(steps: number): Float32Array<ArrayBuffer>;
-  /** Prefills the conditions and returns the field they steer. The field stays valid until the next call. */
-  condition(conditions: FlowConditions, signal?: AbortSignal): Promise<VelocityField>;
-  /** Latents [channels, height, width] on the device -> picture. Reads back once. */
-  decode(field: VelocityField): Promise<Pixels>;
+/** Drawing from a prompt, and from pictures where the family edits. */
+export interface DrawStage {
+  /** Most pictures that a request may start from; 0 = from text alone. */
+  readonly maxImages: number;
+  /** The reference's own numbers; those of an edit may depend on its pictures. */
+  defaults(images: readonly Pixels[]): DrawDefaults;
+  /**
+   * Checks the request, then brings prompt and pictures to the device. Valid until the next call.
+   *
+   * @throws RangeError, before any work, for what the model has no grid, steps or room for
+   */
+  prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing>;
+}
+
+/** How the pictures of an answer are drawn; absent numbers are the family's. */
+export type InterleaveRequest = Partial<Pick<DrawRequest, "steps" | "guidance">> &
+  Pick<DrawRequest, "seed">;
+
+/** Answers that hold pictures: the text loop stops at a begin id, a picture is drawn, the text goes on. */
+export interface InterleaveStage {
+  /** Picking one of these ends the text for now and begins a picture. */
+  readonly beginIds: ReadonlySet<number>;
+  /** As the write stage's, for an answer that may hold pictures. */
+  prefill: WriteStage["prefill"];
+  /**
+   * The picture at this point of the answer, a drawing of one.
+   *
+   * @param answered - ids since the last prefill or resume, the begin id last: what the loop ran ahead is undone
+   */
+  prepare(
+    answered: readonly number[],
+    request: InterleaveRequest,
+    signal?: AbortSignal,
+  ): Promise<Drawing>;
+  /** Takes the drawn picture into the conversation. Undefined when the context is full: the answer ends. */
+  resume(maxTokens: number, signal?: AbortSignal): Promise<WrittenPrompt | undefined>;
 }
 
 /** Options of a graph that every family's builders take. */

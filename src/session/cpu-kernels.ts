@@ -1,8 +1,8 @@
 // The kernels of the loops in plain TypeScript, for the wasm backend. Same formulas as gpu/kernels/*.wgsl.
 import { assert, present } from "../base/assert.ts";
 import { CpuTensor } from "./cpu-tensor.ts";
-import { pickTokenId } from "./pick-token-id.ts";
-import type { Dispatch, Kernels, Tensor } from "./runtime.ts";
+import { pickTokenId, ruledLogits } from "./pick-token-id.ts";
+import { SEEN_TOKEN, type Dispatch, type Kernels, type Tensor } from "./runtime.ts";
 
 /** Kernels over CpuTensors; `onDispatch` is called once for each call of a bound kernel. */
 export function createCpuKernels(onDispatch: () => void): Kernels {
@@ -13,40 +13,57 @@ export function createCpuKernels(onDispatch: () => void): Kernels {
     };
   };
   return {
-    guidedEuler: (binding) => counted(guidedEuler(binding)),
+    solverStep: (binding) => counted(solverStep(binding)),
+    mixRows: (binding) => counted(mixRows(binding)),
     pickToken: (binding) => counted(pickToken(binding)),
     packPixels: (binding) => counted(packPixels(binding)),
   };
 }
 
-function guidedEuler(binding: Parameters<Kernels["guidedEuler"]>[0]): Dispatch {
-  const [x, v, times] = [f32(binding.latents), f32(binding.velocity), f32(binding.times)];
-  const [index, time] = [u32(binding.index), f32(binding.time)];
-  const hasTwoRows = v.length === 2 * x.length;
-  assert(hasTwoRows || v.length === x.length, "velocity has one or two rows of latents");
+function solverStep(binding: Parameters<Kernels["solverStep"]>[0]): Dispatch {
+  const [x, start, velocity] = [f32(binding.latents), f32(binding.start), f32(binding.velocity)];
+  const [moves, times, time] = [f32(binding.moves), f32(binding.times), f32(binding.time)];
+  const index = u32(binding.index);
+  const { weights } = binding;
+  assert(velocity.length === weights.length * x.length, "velocity has one row for each weight");
+  const evaluations = moves.length / 2;
+  const width = times.length / evaluations;
   return () => {
-    const step = present(index[0], "index");
-    if (step + 1 >= times.length) return;
-    const dt = Math.fround(at(times, step + 1) - at(times, step));
+    const now = present(index[0], "index");
+    if (now >= evaluations) return;
+    const delta = at(moves, 2 * now);
     for (let n = 0; n < x.length; n++) {
-      const unconditional = hasTwoRows ? at(v, n + x.length) : undefined;
-      x[n] = at(x, n) + dt * guided(at(v, n), unconditional, binding.guidance);
+      x[n] = at(start, n) + delta * mixedAt(velocity, weights, n, x.length);
     }
-    index[0] = step + 1;
-    time[0] = at(times, step + 1);
+    if (at(moves, 2 * now + 1) !== 0) start.set(x);
+    index[0] = now + 1;
+    if (now + 1 < evaluations) time.set(times.subarray((now + 1) * width, (now + 2) * width));
+  };
+}
+
+function mixRows(binding: Parameters<Kernels["mixRows"]>[0]): Dispatch {
+  const [rows, mixed] = [f32(binding.rows), f32(binding.mixed)];
+  const { weights } = binding;
+  assert(rows.length === weights.length * mixed.length, "there is one row for each weight");
+  return () => {
+    for (let n = 0; n < mixed.length; n++) mixed[n] = mixedAt(rows, weights, n, mixed.length);
   };
 }
 
 function pickToken(binding: Parameters<Kernels["pickToken"]>[0]): Dispatch {
   const logits = f32(binding.logits).subarray(0, binding.vocabularySize);
+  const rules = u32(binding.rules);
   const [token, ids, count] = [i32(binding.token), i32(binding.ids), i32(binding.count)];
   const advance = binding.advance.map(i32);
   return () => {
     const picked = present(count[0], "count");
-    const id = pickTokenId(logits, binding, picked);
+    const id = pickTokenId(ruledLogits(logits, rules, binding.repetitionPenalty), binding, picked);
     token[0] = id;
     if (picked < ids.length) ids[picked] = id;
-    for (const counter of [count, ...advance]) counter[0] = (counter[0] ?? 0) + 1;
+    rules[id] = (rules[id] ?? 0) | SEEN_TOKEN;
+    for (const counter of [count, ...advance]) {
+      for (let n = 0; n < counter.length; n++) counter[n] = (counter[n] ?? 0) + 1;
+    }
   };
 }
 
@@ -65,9 +82,13 @@ function packPixels(binding: Parameters<Kernels["packPixels"]>[0]): Dispatch {
   };
 }
 
-function guided(conditional: number, unconditional: number | undefined, guidance: number): number {
-  if (unconditional === undefined) return conditional;
-  return unconditional + guidance * (conditional - unconditional);
+function mixedAt(
+  rows: Float32Array,
+  weights: readonly number[],
+  n: number,
+  length: number,
+): number {
+  return weights.reduce((sum, weight, row) => sum + weight * at(rows, row * length + n), 0);
 }
 
 function at(values: Float32Array, n: number): number {

@@ -1,6 +1,7 @@
 // How a token is drawn, in plain TypeScript: the wasm backend's sampler and the reference that the WGSL
 // kernel is tested against. Ties always go to the lower id.
 import { uniformOf } from "../gpu/random.ts";
+import { FORBIDDEN_TOKEN, SEEN_TOKEN } from "./runtime.ts";
 
 /** How to pick. */
 export interface PickOptions {
@@ -34,6 +35,20 @@ export function pickTokenId(logits: Float32Array, options: PickOptions, count: n
     if (sum > goal) break;
   }
   return picked;
+}
+
+/** Logits under the rules of `pickToken`: NaN where an id is forbidden, weaker where it was seen. */
+export function ruledLogits(
+  logits: Float32Array,
+  rules: Uint32Array,
+  repetitionPenalty: number,
+): Float32Array {
+  return logits.map((logit, id) => {
+    const rule = rules[id] ?? 0;
+    if (rule & FORBIDDEN_TOKEN) return Number.NaN;
+    if (!(rule & SEEN_TOKEN) || repetitionPenalty === 1) return logit;
+    return logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+  });
 }
 
 // Probabilities before normalisation; that of NaN is 0.

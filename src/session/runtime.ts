@@ -132,35 +132,56 @@ export interface Runtime {
   dispose(): Promise<void>;
 }
 
+/** Bit of an id that `pickToken` must not pick. */
+export const FORBIDDEN_TOKEN = 1;
+
+/** Bit of an id that is in the context already; `pickToken` sets it for what it picks. */
+export const SEEN_TOKEN = 2;
+
 /** A kernel with its tensors bound: one call records and submits one dispatch, uploading nothing. */
 export type Dispatch = () => void;
 
 /** The small programs between two runs of a graph. All tensors are f32 unless said. */
 export interface Kernels {
   /**
-   * One guided Euler step and the move to the next timestep.
+   * One move of a solver, guided over the rows of the velocity, and the next time.
    *
-   * v = u + guidance * (c - u) (v = c when `velocity` has one row), x <- x + (times[i+1] - times[i]) * v,
-   * then i <- i + 1 and `time` <- times[i].
+   * v = sum of weights[r] * velocity[r], x <- start + delta * v for row i of `moves` (delta, ends the step),
+   * start <- x where that ends a step, then i <- i + 1 and `time` <- row i of `times`. Past the last row
+   * nothing changes.
    */
-  guidedEuler(binding: {
-    /** x, read and written: [channels, height, width] elements, any shape. */
+  solverStep(binding: {
+    /** x, written: [channels, height, width] elements, any shape. */
     readonly latents: Tensor;
-    /** Rows cond, uncond (or cond alone), each as long as latents. */
+    /** x at the start of the step, read and written; as long as latents. */
+    readonly start: Tensor;
+    /** One row for each weight, each as long as latents. */
     readonly velocity: Tensor;
-    readonly guidance: number;
-    /** All times of the schedule, steps + 1 values. */
+    /** 1 to 4 numbers. */
+    readonly weights: readonly number[];
+    /** [evaluations, 2] */
+    readonly moves: Tensor;
+    /** [evaluations, width of time] */
     readonly times: Tensor;
     /** u32 [1]: i. */
     readonly index: Tensor;
-    /** f32 [1]: what the velocity graph reads as its time. */
+    /** What the velocity graph reads as its time. */
     readonly time: Tensor;
+  }): Dispatch;
+
+  /** mixed <- sum of weights[r] * rows[r]: guidance over logits. 1 to 4 rows, each as long as `mixed`. */
+  mixRows(binding: {
+    readonly rows: Tensor;
+    readonly weights: readonly number[];
+    readonly mixed: Tensor;
   }): Dispatch;
 
   /**
    * Picks the next token from logits and moves the sequence on by one.
    *
    * Writes the id to `token` and to `ids[count]`, then adds 1 to `count` and to every tensor in `advance`.
+   * Ids that `rules` forbids are never picked. Logits of ids that were picked before are divided by
+   * `repetitionPenalty` where positive, multiplied where negative (transformers' rule).
    * temperature 0 is argmax (lowest id wins ties). Else: logits / temperature, keep the topK largest, keep the
    * smallest set whose probability reaches topP, draw with a counter-based generator of (seed, count).
    */
@@ -169,13 +190,17 @@ export interface Kernels {
     readonly logits: Tensor;
     /** Ids from here on are padding rows of the head and never picked. */
     readonly vocabularySize: number;
+    /** u32 [vocabulary], read and written: {@link FORBIDDEN_TOKEN} and {@link SEEN_TOKEN} bits of every id. */
+    readonly rules: Tensor;
+    /** 1 = none. */
+    readonly repetitionPenalty: number;
     /** i32 [1, 1]: input of the next decode run. */
     readonly token: Tensor;
     /** i32 [capacity]: every picked id. */
     readonly ids: Tensor;
     /** i32 [1] */
     readonly count: Tensor;
-    /** i32 [1] each: lengths and positions that grow with the sequence. */
+    /** i32, every element: lengths and positions that grow with the sequence. */
     readonly advance: readonly Tensor[];
     readonly temperature: number;
     /** 0 = all. */

@@ -20,16 +20,15 @@ export async function* generateText(
   const { runtime, write } = stages;
   if (write === undefined) throw fail("unsupported-model", "This model does not write text.");
   const prefilling = startPace();
-  const { promptTokens, room, core } = await write.prefill(
-    request.messages,
-    request.maxTokens,
-    signal,
-  );
+  const prompt = await write.prefill(request.messages, request.maxTokens, signal);
+  const { promptTokens, room, core, rules, repetitionPenalty } = prompt;
   const prefillSeconds = prefilling.at(0).elapsedSeconds;
   const stream = write.createTextStream();
   const tokens = generateTokens(runtime, core, {
     ...request,
     maxTokens: room,
+    rules,
+    repetitionPenalty,
     stopIds: write.stopIds,
     signal,
   });
@@ -52,7 +51,7 @@ export async function* generateText(
   }
   return {
     text,
-    finishReason: next.value,
+    finishReason: next.value.reason,
     usage: {
       promptTokens,
       completionTokens: count,

@@ -1,25 +1,39 @@
 // A language core with its key/value cache: prefill fills the cache in place, decode adds one token to it.
-// Knows ports and shapes of `llamaBody`'s cached attention; knows nothing about text or families.
+// Several rows are several contexts that take the same tokens, for guidance over their logits. Knows ports
+// and shapes of `llamaBody`'s cached attention; knows nothing about text or families.
+import { present } from "../base/assert.ts";
 import type { Graph } from "../graph/graph.ts";
 import { createLoopSession, type LoopSession } from "../session/loop-session.ts";
-import type { Runtime, Session, Tensor, WeightTensors } from "../session/runtime.ts";
+import type { Dispatch, Runtime, Session, Tensor, WeightTensors } from "../session/runtime.ts";
 import type { TokenCore } from "./generate-tokens.ts";
 
 /** Sizes and graphs of a cached core. */
 export interface CachedCoreOptions {
+  /** Embeddings [1, S, hidden] into a cache of one row -> logits [1, 1, vocabulary] of the last slot. */
   readonly prefill: Graph;
+  /** One token i32 [1, 1] for all rows -> logits [rows, 1, vocabulary]. */
   readonly decode: Graph;
   readonly layers: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Slots of the cache: prompt and answer together. */
+  /** Slots of each row's cache: prompt and answer together. */
   readonly capacity: number;
+  /** Ids of the logits that may be picked. */
   readonly vocabularySize: number;
   /** Inputs that never change (rope tables), by port name; owned by the core from here on. */
   readonly constants: Readonly<Record<string, Tensor>>;
+  /** Guidance: logits = sum of weight[r] * row r. Default [1]: one row, as it is. */
+  readonly weights?: readonly number[];
 }
 
-/** A core whose cache, lengths and logits live on the device. */
+/** Which row a prefill fills, and from where. */
+export interface PrefillOptions {
+  readonly row?: number;
+  /** Slots of the row that are kept; default 0: an empty cache. */
+  readonly from?: number;
+}
+
+/** A core whose caches, lengths and logits live on the device. */
 export class CachedCore implements TokenCore {
   readonly logits: Tensor;
   readonly vocabularySize: number;
@@ -29,12 +43,13 @@ export class CachedCore implements TokenCore {
   readonly #runtime: Runtime;
   readonly #prefill: Session;
   readonly #decode: LoopSession;
-  readonly #state: CoreTensors;
+  readonly #state: CoreState;
+  #mix: Dispatch | undefined;
 
   private constructor(
     runtime: Runtime,
     options: CachedCoreOptions,
-    state: CoreTensors,
+    state: CoreState,
     prefill: Session,
     decode: LoopSession,
   ) {
@@ -47,22 +62,29 @@ export class CachedCore implements TokenCore {
     this.advance = [state.lastIndex, state.total];
     this.vocabularySize = options.vocabularySize;
     this.capacity = options.capacity;
+    this.setWeights(options.weights ?? [1]);
   }
 
-  /** Compiles both graphs over one cache; the decode loop is captured and proven where the device can. */
+  /** Compiles both graphs over the caches; the decode loop is captured and proven where the device can. */
   static async create(
     runtime: Runtime,
     weights: WeightTensors,
     options: CachedCoreOptions,
   ): Promise<CachedCore> {
-    const state = await createTensors(runtime, options);
-    setLength(runtime, state, 1);
+    const state = await createState(runtime, options);
+    writeLengths(runtime, state);
     const prefill = await runtime.createSession(options.prefill, weights);
     const decode = await createLoopSession(runtime, {
       graph: options.decode,
       weights,
-      feeds: { token: state.token, ...state.feeds },
-      fetches: { logits: state.logits, ...state.fetches },
+      feeds: {
+        token: state.token,
+        seqlens_k: state.lastIndex,
+        total_sequence_length: state.total,
+        ...options.constants,
+        ...ports(state.caches, "past"),
+      },
+      fetches: { logits: state.rowLogits, ...ports(state.caches, "present") },
       probe: "logits",
     });
     return new CachedCore(runtime, options, state, prefill, decode);
@@ -73,70 +95,178 @@ export class CachedCore implements TokenCore {
     return this.#decode;
   }
 
-  /** Runs embeddings [1, length, hidden] from an empty cache; `logits` are those of the last one. */
-  async prefill(embeddings: Tensor): Promise<void> {
-    const length = embeddings.shape[1] ?? 0;
-    setLength(this.#runtime, this.#state, length);
-    const { feeds, fetches, logits } = this.#state;
-    await this.#prefill.run({ embeddings, ...feeds }, { logits, ...fetches });
+  /** Slots of a row that are filled by prefills; tokens that were decoded since are not counted. */
+  length(row = 0): number {
+    return present(this.#state.lengths[row], `row ${row}`);
+  }
+
+  /** Changes the guidance: one weight for each row. */
+  setWeights(weights: readonly number[]): void {
+    const { rowLogits, logits } = this.#state;
+    this.#mix =
+      rowLogits === logits
+        ? undefined
+        : this.#runtime.kernels.mixRows({ rows: rowLogits, weights, mixed: logits });
+  }
+
+  /**
+   * Runs embeddings [1, length, hidden] behind what a row keeps of its cache. `logits` are those of the last
+   * slot, with guidance once every row was filled.
+   */
+  async prefill(embeddings: Tensor, { row = 0, from = 0 }: PrefillOptions = {}): Promise<void> {
+    const runtime = this.#runtime;
+    const state = this.#state;
+    const { single } = state;
+    const length = from + (embeddings.shape[1] ?? 0);
+    const isShared = single.caches === state.caches;
+    if (!isShared && from > 0) copyRow(runtime, state, row, "fromRow");
+    runtime.write(single.lastIndex, Int32Array.of(length - 1));
+    runtime.write(single.total, Int32Array.of(length));
+    const feeds = {
+      embeddings,
+      seqlens_k: single.lastIndex,
+      total_sequence_length: single.total,
+      ...state.constants,
+      ...ports(single.caches, "past"),
+    };
+    await this.#prefill.run(feeds, {
+      logits: single.logits,
+      ...ports(single.caches, "present"),
+    });
+    state.lengths[row] = length;
+    if (isShared) return;
+    copyRow(runtime, state, row, "toRow");
+    const bytes = single.logits.byteLength;
+    runtime.copy(single.logits, state.rowLogits, { targetOffset: row * bytes, bytes });
+    writeLengths(runtime, state);
+    this.#mix?.();
   }
 
   async decode(): Promise<void> {
     await this.#decode.run();
+    this.#mix?.();
   }
 
   async dispose(): Promise<void> {
     await this.#prefill.dispose();
     await this.#decode.dispose();
-    const { logits, token, feeds } = this.#state;
-    for (const tensor of [logits, token, ...Object.values(feeds)]) tensor.dispose();
+    for (const tensor of allTensors(this.#state)) tensor.dispose();
   }
 }
 
-interface CoreTensors {
-  readonly logits: Tensor;
-  readonly token: Tensor;
-  /** GroupQueryAttention's seqlens_k: tokens in the cache after the run, minus one. */
+interface LayerCache {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
+/** What a graph over a cache of its own number of rows reads and writes. */
+interface RowState {
+  readonly caches: readonly LayerCache[];
+  /** GroupQueryAttention's seqlens_k, i32 [rows]: tokens in the cache after the run, minus one. */
   readonly lastIndex: Tensor;
+  /** i32 [1]: the longest row. */
   readonly total: Tensor;
-  readonly feeds: Readonly<Record<string, Tensor>>;
-  readonly fetches: Readonly<Record<string, Tensor>>;
+  readonly logits: Tensor;
 }
 
-async function createTensors(runtime: Runtime, options: CachedCoreOptions): Promise<CoreTensors> {
-  const { layers, kvHeads, headDim, capacity, constants } = options;
-  const lastIndex = runtime.createTensor("i32", [1]);
-  const total = runtime.createTensor("i32", [1]);
-  const feeds: Record<string, Tensor> = {
-    ...constants,
-    seqlens_k: lastIndex,
-    total_sequence_length: total,
+interface CoreState extends RowState {
+  readonly constants: Readonly<Record<string, Tensor>>;
+  /** What the decode graph writes: the mixed logits themselves where there is one row. */
+  readonly rowLogits: Tensor;
+  readonly token: Tensor;
+  /** What the prefill works on: with one row the same tensors. */
+  readonly single: RowState;
+  readonly lengths: number[];
+}
+
+async function createState(runtime: Runtime, options: CachedCoreOptions): Promise<CoreState> {
+  const rows = options.weights?.length ?? 1;
+  const ids = Number(options.decode.outputs.find(({ name }) => name === "logits")?.shape.at(-1));
+  const rowLogits = await runtime.createStableTensor("f32", [rows, 1, ids]);
+  const shared: RowState = {
+    caches: await createCaches(runtime, options, rows),
+    lastIndex: runtime.createTensor("i32", [rows]),
+    total: runtime.createTensor("i32", [1]),
+    logits: rows === 1 ? rowLogits : runtime.createTensor("f32", [1, 1, ids]),
   };
-  const fetches: Record<string, Tensor> = {};
-  for (let layer = 0; layer < layers; layer++) {
-    for (const part of ["key", "value"]) {
-      const cache = await runtime.createStableTensor(runtime.float, [
-        1,
-        kvHeads,
-        capacity,
-        headDim,
-      ]);
-      feeds[`past.${layer}.${part}`] = cache;
-      fetches[`present.${layer}.${part}`] = cache;
-    }
-  }
-  const rows = logitRows(options.decode);
-  const logits = await runtime.createStableTensor("f32", [1, 1, rows]);
+  const single: RowState =
+    rows === 1
+      ? shared
+      : {
+          caches: await createCaches(runtime, options, 1),
+          lastIndex: runtime.createTensor("i32", [1]),
+          total: runtime.createTensor("i32", [1]),
+          logits: await runtime.createStableTensor("f32", [1, 1, ids]),
+        };
   const token = runtime.createTensor("i32", [1, 1]);
-  return { logits, token, lastIndex, total, feeds, fetches };
+  const lengths = Array.from({ length: rows }, () => 1);
+  return { ...shared, constants: options.constants, rowLogits, token, single, lengths };
 }
 
-function logitRows(decode: Graph): number {
-  const rows = decode.outputs.find(({ name }) => name === "logits")?.shape.at(-1);
-  return Number(rows);
+async function createCaches(
+  runtime: Runtime,
+  { layers, kvHeads, headDim, capacity }: CachedCoreOptions,
+  rows: number,
+): Promise<LayerCache[]> {
+  const shape = [rows, kvHeads, capacity, headDim];
+  const caches: LayerCache[] = [];
+  for (let layer = 0; layer < layers; layer++) {
+    const key = await runtime.createStableTensor(runtime.float, shape);
+    caches.push({ key, value: await runtime.createStableTensor(runtime.float, shape) });
+  }
+  return caches;
 }
 
-function setLength(runtime: Runtime, { lastIndex, total }: CoreTensors, length: number): void {
-  runtime.write(lastIndex, Int32Array.of(length - 1));
-  runtime.write(total, Int32Array.of(length));
+/** Every layer's cache under `past.{layer}.key` and so on. */
+function ports(caches: readonly LayerCache[], name: "past" | "present"): Record<string, Tensor> {
+  return Object.fromEntries(
+    caches.flatMap(({ key, value }, layer) => [
+      [`${name}.${layer}.key`, key],
+      [`${name}.${layer}.value`, value],
+    ]),
+  );
+}
+
+function writeLengths(runtime: Runtime, { lastIndex, total, lengths }: CoreState): void {
+  runtime.write(
+    lastIndex,
+    Int32Array.from(lengths, (length) => length - 1),
+  );
+  runtime.write(total, Int32Array.of(Math.max(...lengths)));
+}
+
+function copyRow(
+  runtime: Runtime,
+  { caches, single }: CoreState,
+  row: number,
+  direction: "fromRow" | "toRow",
+): void {
+  caches.forEach((cache, layer) => {
+    const one = present(single.caches[layer], `cache ${layer}`);
+    for (const part of ["key", "value"] as const) {
+      const bytes = one[part].byteLength;
+      const offset = row * bytes;
+      if (direction === "toRow") {
+        runtime.copy(one[part], cache[part], { targetOffset: offset, bytes });
+      } else {
+        runtime.copy(cache[part], one[part], { sourceOffset: offset, bytes });
+      }
+    }
+  });
+}
+
+function allTensors({ constants, single, ...state }: CoreState): Set<Tensor> {
+  const ofRows = ({ caches, lastIndex, total, logits }: RowState): Tensor[] => [
+    ...caches.flatMap(({ key, value }) => [key, value]),
+    lastIndex,
+    total,
+    logits,
+  ];
+  return new Set([
+    ...ofRows(state),
+    ...ofRows(single),
+    state.rowLogits,
+    state.token,
+    ...Object.values(constants),
+  ]);
 }

@@ -12,7 +12,7 @@ export interface TokenCore {
   readonly vocabularySize: number;
   /** i32 [1, 1]: the picked token that the next decode reads. */
   readonly token: Tensor;
-  /** i32 [1] each: lengths that grow by one with every picked token. */
+  /** i32, every element: lengths that grow by one with every picked token. */
   readonly advance: readonly Tensor[];
   /** Runs one token through the core; returns when the work is queued. */
   decode(): Promise<void>;
@@ -26,6 +26,10 @@ export interface GenerateTokensOptions {
   readonly topP: number;
   readonly seed: number;
   readonly stopIds: ReadonlySet<number>;
+  /** u32 [vocabulary]: forbidden and seen bits of every id (session/runtime.ts); written. Absent = none. */
+  readonly rules?: Tensor | undefined;
+  /** Weakens logits of seen ids; default 1 = not at all. */
+  readonly repetitionPenalty?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -33,17 +37,24 @@ export interface GenerateTokensOptions {
 // seven wasted decodes after a stop token.
 const TOKENS_PER_READBACK = 4;
 
+/** Why a loop ended. */
+export interface TokensEnd {
+  readonly reason: "stop" | "length";
+  /** The stop id that was picked. */
+  readonly stopId?: number;
+}
+
 /**
  * Yields picked ids in order, in batches; a stop id ends the loop and is not yielded.
  *
- * @returns "stop" when a stop id was picked, "length" when maxTokens were
+ * @returns "stop" and the id when a stop id was picked, "length" when maxTokens were
  * @throws the signal's reason, at most one batch after it fires
  */
 export async function* generateTokens(
   runtime: Runtime,
   core: TokenCore,
   options: GenerateTokensOptions,
-): AsyncGenerator<number[], "stop" | "length", undefined> {
+): AsyncGenerator<number[], TokensEnd, undefined> {
   const { maxTokens, stopIds, signal } = options;
   const loop = createLoop(runtime, core, options);
   const runsAhead = runtime.backend === "webgpu";
@@ -58,11 +69,12 @@ export async function* generateTokens(
       const stop = ids.findIndex((id) => stopIds.has(id));
       const fresh = stop < 0 ? ids : ids.subarray(0, stop);
       if (fresh.length > 0) yield [...fresh];
-      if (stop >= 0) return "stop";
+      const stopId = ids[stop];
+      if (stopId !== undefined) return { reason: "stop", stopId };
       delivered += ids.length;
       if (!runsAhead) ahead = await loop.launch();
     }
-    return "length";
+    return { reason: "length" };
   } finally {
     await loop.dispose();
   }
@@ -75,12 +87,15 @@ interface Batch {
 
 /** Queues batches of picks and decodes; each launch starts a read of all ids picked so far. */
 function createLoop(runtime: Runtime, core: TokenCore, options: GenerateTokensOptions) {
-  const { maxTokens, temperature, topK, topP, seed } = options;
+  const { maxTokens, temperature, topK, topP, seed, rules, repetitionPenalty = 1 } = options;
   const ids = runtime.createTensor("i32", [maxTokens]);
   const count = runtime.createTensor("i32", [1]);
+  const noRules = rules ?? runtime.createTensor("u32", [core.vocabularySize]);
   const pick = runtime.kernels.pickToken({
     logits: core.logits,
     vocabularySize: core.vocabularySize,
+    rules: noRules,
+    repetitionPenalty,
     token: core.token,
     advance: core.advance,
     ids,
@@ -115,6 +130,7 @@ function createLoop(runtime: Runtime, core: TokenCore, options: GenerateTokensOp
     await newest.ids.catch(() => undefined);
     ids.dispose();
     count.dispose();
+    if (noRules !== rules) noRules.dispose();
   }
   return { launch, dispose };
 }

@@ -1,68 +1,55 @@
 // The library's flow loop, and the plain one it is measured against: velocity read back to JavaScript,
 // guidance and Euler step there, latents uploaded again, at every step.
 import { assert } from "../../src/base/assert.ts";
-import { integrate } from "../../src/flow/integrate.ts";
-import type { VelocityField } from "../../src/flow/integrate.ts";
-import { torchNoise } from "../../src/flow/noise.ts";
-import type { DrawByFlow } from "../../src/models/family.ts";
+import { elementCount } from "../../src/base/shape.ts";
+import type { FlowDrawing } from "../../src/flow/flow-drawing.ts";
 import type { Runtime } from "../../src/session/runtime.ts";
 
 /** What a loop works on. */
 export interface LoopSetting {
   readonly runtime: Runtime;
-  readonly draw: DrawByFlow;
-  readonly field: VelocityField;
-  readonly steps: number;
+  readonly drawing: FlowDrawing;
 }
 
-const SEED = 1;
-
 /** As the library does it; ends when the GPU is done. */
-export async function residentLoop({ runtime, draw, field, steps }: LoopSetting): Promise<void> {
-  runtime.write(field.latents, firstNoise(draw));
-  const options = { times: draw.times(steps), guidance: draw.defaults.guidance };
-  for await (const { step } of integrate(runtime, field, options)) void step;
+export async function residentLoop({ drawing }: LoopSetting): Promise<void> {
+  for await (const { step } of drawing.draw(0, { settleEvery: 0 })) void step;
 }
 
 /** With all state in JavaScript. */
-export async function plainLoop({ runtime, draw, field, steps }: LoopSetting): Promise<void> {
-  const latents = firstNoise(draw);
-  const times = draw.times(steps);
-  const { guidance } = draw.defaults;
-  for (let step = 0; step < steps; step++) {
-    const [now = 0, next = 0] = times.subarray(step, step + 2);
+export async function plainLoop({ runtime, drawing }: LoopSetting): Promise<void> {
+  const { field, schedule, weights, latentShape, noise } = drawing.parts;
+  const latents = noise.slice(0, elementCount(latentShape));
+  for (let step = 0; step < schedule.steps; step++) {
     runtime.write(field.latents, latents);
-    runtime.write(field.time, Float32Array.of(now));
+    runtime.write(field.time, schedule.times.subarray(step, step + 1));
     await field.evaluate();
     const velocity = await runtime.read(field.velocity);
     assert(velocity instanceof Float32Array, "velocities are f32");
-    eulerStep(latents, velocity, guidance, next - now);
+    eulerStep(latents, velocity, weights, schedule.moves[2 * step] ?? 0);
   }
   runtime.write(field.latents, latents);
-}
-
-function firstNoise(draw: DrawByFlow): Float32Array<ArrayBuffer> {
-  const { width, height } = draw.defaults;
-  return torchNoise(SEED, 1, draw.latentShape(width, height));
 }
 
 function eulerStep(
   latents: Float32Array,
   velocity: Float32Array,
-  guidance: number,
+  weights: readonly number[],
   stepSize: number,
 ): void {
-  const hasTwoRows = velocity.length >= latents.length * 2;
   for (let index = 0; index < latents.length; index++) {
-    const conditional = velocity[index] ?? 0;
-    const base = hasTwoRows ? (velocity[latents.length + index] ?? 0) : conditional;
-    latents[index] = (latents[index] ?? 0) + stepSize * (base + guidance * (conditional - base));
+    let mixed = 0;
+    weights.forEach((weight, row) => {
+      mixed += weight * (velocity[row * latents.length + index] ?? 0);
+    });
+    latents[index] = (latents[index] ?? 0) + stepSize * mixed;
   }
 }
 
 /** Largest difference of the latents that the two loops end with; a benchmark of two different things is none. */
 export async function differenceOfLoops(setting: LoopSetting): Promise<number> {
-  const { runtime, field } = setting;
+  const { runtime, drawing } = setting;
+  const { field } = drawing.parts;
   await residentLoop(setting);
   const resident = await runtime.read(field.latents);
   await plainLoop(setting);

@@ -1,6 +1,7 @@
 // Measures the flow loop where it runs: in a worker, on a stored model, without the layers above it.
 import { expose } from "comlink";
 import { assert, present } from "../../src/base/assert.ts";
+import { FlowDrawing } from "../../src/flow/flow-drawing.ts";
 import { loadStages } from "../../src/engine/load-stages.ts";
 import type { BackendKind, Counters } from "../../src/session/runtime.ts";
 import { differenceOfLoops, plainLoop, residentLoop } from "./flow-loops.ts";
@@ -48,9 +49,16 @@ async function measureFlow({
   const model = await loadStages({ manifestKey, backend }, () => undefined, none);
   const { runtime, draw } = model.stages;
   const artist = present(draw, "draw");
-  const { guidance } = artist.defaults;
-  const field = await artist.condition({ prompt: "a red circle left of a blue square", guidance });
-  const setting: LoopSetting = { runtime, draw: artist, field, steps };
+  const drawing = await artist.prepare({
+    ...artist.defaults([]),
+    prompt: "a red circle left of a blue square",
+    images: [],
+    seed: 1,
+    count: 1,
+    steps,
+  });
+  assert(drawing instanceof FlowDrawing, "the model draws by a flow");
+  const setting: LoopSetting = { runtime, drawing };
   // Also warms both up: pipelines are compiled and the loop is captured.
   const difference = await differenceOfLoops(setting);
   assert(difference < 1e-2, `both loops do the same work; they differ by ${difference}`);

@@ -1,9 +1,9 @@
 // What every family must do, whatever it is made of. A family that cannot draw or write skips those laws.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DrawResult } from "../../src/base/events.ts";
-import type { ImageRequest, TextRequest } from "../../src/base/requests.ts";
+import type { EditRequest, TextRequest } from "../../src/base/requests.ts";
 import type { LoadedModel } from "../../src/engine/engine.ts";
-import { generateImage } from "../../src/tasks/generate-image.ts";
+import { drawImages } from "../../src/tasks/draw-images.ts";
 import { generateText } from "../../src/tasks/generate-text.ts";
 
 /** A family on a backend. */
@@ -12,7 +12,14 @@ export interface FamilySubject {
   open: () => Promise<LoadedModel>;
 }
 
-const DRAW: ImageRequest = { prompt: "a red fox", seed: 5, count: 1, steps: 3, previewEvery: 0 };
+const DRAW: EditRequest = {
+  prompt: "a red fox",
+  seed: 5,
+  count: 1,
+  steps: 3,
+  previewEvery: 0,
+  images: [],
+};
 const WRITE: TextRequest = {
   messages: [{ role: "user", content: [{ type: "text", text: "What is a fox?" }] }],
   maxTokens: 6,
@@ -30,8 +37,8 @@ export function runFamilyContract({ name, open }: FamilySubject): void {
       model = await open();
     }, 120_000);
     afterAll(() => model?.dispose());
-    const draw = (change: Partial<ImageRequest> = {}, signal?: AbortSignal): Promise<DrawResult> =>
-      finish(generateImage(model.stages, { ...DRAW, ...change }, signal));
+    const draw = (change: Partial<EditRequest> = {}, signal?: AbortSignal): Promise<DrawResult> =>
+      finish(drawImages(model.stages, { ...DRAW, ...change }, signal));
     const write = (change: Partial<TextRequest> = {}, signal?: AbortSignal) =>
       finish(generateText(model.stages, { ...WRITE, ...change }, signal));
 
@@ -72,7 +79,7 @@ export function runFamilyContract({ name, open }: FamilySubject): void {
       const expected = await draw();
       const controller = new AbortController();
       const reason = new Error("enough");
-      const task = generateImage(model.stages, DRAW, controller.signal);
+      const task = drawImages(model.stages, DRAW, controller.signal);
       await task.next();
       controller.abort(reason);
       await expect(finish(task)).rejects.toBe(reason);

@@ -2,10 +2,12 @@
 // bars, the parity table prints the cosines of the quantized runs.
 import type { ContentPart, Message } from "../../src/base/requests.ts";
 import type { Pixels } from "../../src/base/pixels.ts";
-import type { DrawByFlow, Stages, WriteStage } from "../../src/models/family.ts";
+import type { DrawStage, Stages, WriteStage } from "../../src/models/family.ts";
+import { FlowDrawing } from "../../src/flow/flow-drawing.ts";
+import type { VelocityField } from "../../src/flow/integrate.ts";
 import type { TensorData } from "../../src/session/runtime.ts";
 import { generateTokens } from "../../src/tokens/generate-tokens.ts";
-import { generateImage } from "../../src/tasks/generate-image.ts";
+import { drawImages } from "../../src/tasks/draw-images.ts";
 import type { GoldenTensors } from "../support/safetensors-file.ts";
 
 /** What make.py wrote beside the tensors. */
@@ -86,11 +88,8 @@ export async function compareVelocity(
   goldens: JanusFlowGoldens,
 ): Promise<Compared[]> {
   const { prompt, negativePrompt } = goldens.json.generate;
-  const at = async (drawer: DrawByFlow, t: number, negative?: string): Promise<TensorData> => {
-    const conditions = { prompt, guidance: 2 };
-    const field = await drawer.condition(
-      negative === undefined ? conditions : { ...conditions, negativePrompt: negative },
-    );
+  const at = async (drawer: DrawStage, t: number, negative?: string): Promise<TensorData> => {
+    const field = await fieldOf(drawer, prompt, negative);
     runtime.write(field.latents, values(goldens, "generate.latents"));
     runtime.write(field.time, Float32Array.of(t));
     await field.evaluate();
@@ -113,6 +112,18 @@ export async function compareVelocity(
     expected: values(goldens, "generate.negative.t.0.5.vUncond"),
   });
   return compared;
+}
+
+async function fieldOf(
+  drawer: DrawStage,
+  prompt: string,
+  negativePrompt?: string,
+): Promise<VelocityField> {
+  const request = { ...drawer.defaults([]), prompt, guidance: 2, images: [], seed: 0, count: 1 };
+  const negative = negativePrompt === undefined ? {} : { negativePrompt };
+  const drawing = await drawer.prepare({ ...request, ...negative });
+  if (!(drawing instanceof FlowDrawing)) throw new Error("JanusFlow draws by a flow");
+  return drawing.parts.field;
 }
 
 /** Latents after some Euler steps from the golden noise. */
@@ -158,7 +169,8 @@ async function drawGolden(
   asked: { prompt: string; negativePrompt?: string; steps: number; guidance: number },
 ) {
   const latents = values(goldens, "generate.noise") as Float32Array<ArrayBuffer>;
-  const task = generateImage(stages, { ...asked, latents, seed: 0, count: 1, previewEvery: 0 });
+  const rest = { latents, seed: 0, count: 1, previewEvery: 0, images: [] };
+  const task = drawImages(stages, { ...asked, ...rest });
   let next = await task.next();
   while (!next.done) next = await task.next();
   return next.value;
@@ -177,7 +189,7 @@ function values(
   return tensor.values;
 }
 
-function present<T extends DrawByFlow | WriteStage | UnderstandCase>(value: T | undefined): T {
+function present<T extends DrawStage | WriteStage | UnderstandCase>(value: T | undefined): T {
   if (value === undefined) throw new Error("JanusFlow has this stage");
   return value;
 }

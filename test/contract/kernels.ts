@@ -1,9 +1,9 @@
 // The laws of the kernels of session/runtime.ts, the same for every backend.
 import { beforeAll, describe, expect, test } from "vitest";
-import { present } from "../../src/base/assert.ts";
 import { pickTokenId } from "../../src/session/pick-token-id.ts";
-import type { Runtime, Tensor } from "../../src/session/runtime.ts";
-import { largestDifference } from "../support/closeness.ts";
+import { FORBIDDEN_TOKEN, SEEN_TOKEN } from "../../src/session/runtime.ts";
+import type { Runtime } from "../../src/session/runtime.ts";
+import { testMixRows, testSolverStep } from "./solver-kernels.ts";
 
 /** Runs the suite on one runtime that all its tests share. */
 export function runKernelContract(create: () => Promise<Runtime>): void {
@@ -11,71 +11,11 @@ export function runKernelContract(create: () => Promise<Runtime>): void {
   beforeAll(async () => {
     runtime = await create();
   }, 60_000);
-  describe("guidedEuler", () => testGuidedEuler(() => runtime));
+  describe("solverStep", () => testSolverStep(() => runtime));
+  describe("mixRows", () => testMixRows(() => runtime));
   describe("pickToken", () => testPickToken(() => runtime));
   describe("pickToken from a distribution", () => testSampling(() => runtime));
   describe("packPixels", () => testPackPixels(() => runtime));
-}
-
-function testGuidedEuler(get: () => Runtime): void {
-  const f32 = (values: ArrayLike<number>, shape = [values.length]) =>
-    get().createTensor("f32", shape, Float32Array.from(values));
-
-  function bind(options: { latents: Tensor; velocity: Tensor; guidance: number; times: number[] }) {
-    const index = get().createTensor("u32", [1]);
-    const time = f32(options.times.slice(0, 1));
-    const step = get().kernels.guidedEuler({ ...options, times: f32(options.times), index, time });
-    return { step, index, time };
-  }
-
-  test("is exact on a constant velocity of one row", async () => {
-    const latents = f32([0, 1, 2, 3]);
-    const times = Array.from({ length: 9 }, (_, n) => n / 8);
-    const { step, index, time } = bind({
-      latents,
-      velocity: f32([1, 2, 4, 8]),
-      guidance: 5,
-      times,
-    });
-    for (let n = 0; n < 8; n++) step();
-    expect(await get().read(latents)).toEqual(Float32Array.of(1, 3, 6, 11));
-    expect(await get().read(index)).toEqual(Uint32Array.of(8));
-    expect(await get().read(time)).toEqual(Float32Array.of(1));
-  });
-
-  test("guides with two rows: v = u + guidance * (c - u)", async () => {
-    const latents = f32([0, 0]);
-    const velocity = f32([1, 2, 3, 8], [2, 2]);
-    const { step } = bind({ latents, velocity, guidance: 3, times: [0, 0.5] });
-    step();
-    expect(await get().read(latents)).toEqual(Float32Array.of((3 + 3 * -2) / 2, (8 + 3 * -6) / 2));
-  });
-
-  test("moves index and time through a whole schedule, and stops at its end", async () => {
-    const times = Array.from({ length: 31 }, (_, n) => Math.fround(Math.cos((n * Math.PI) / 60)));
-    const last = present(times[30], "last time");
-    const start = Float32Array.from({ length: 1000 }, (_, n) => Math.sin(n));
-    const rows = Float32Array.from({ length: 2000 }, (_, n) => Math.cos(n));
-    const latents = f32(start, [4, 25, 10]);
-    const { step, index, time } = bind({
-      latents,
-      velocity: f32(rows, [2, 4, 25, 10]),
-      guidance: 2,
-      times,
-    });
-    for (let n = 0; n < 30; n++) step();
-    const result = await get().read(latents);
-    const expected = start.map((x, n) => {
-      const [c = 0, u = 0] = [rows[n], rows[n + 1000]];
-      return x + (last - 1) * (u + 2 * (c - u));
-    });
-    // 30 roundings of numbers around 3.
-    expect(largestDifference(result, expected)).toBeLessThan(1e-5);
-    expect(await get().read(time)).toEqual(Float32Array.of(last));
-    step();
-    expect(await get().read(index)).toEqual(Uint32Array.of(30));
-    expect(await get().read(latents)).toEqual(result);
-  });
 }
 
 interface Picks {
@@ -85,6 +25,8 @@ interface Picks {
   readonly seed?: number;
   readonly count?: number;
   readonly vocabularySize?: number;
+  readonly rules?: readonly number[];
+  readonly repetitionPenalty?: number;
 }
 
 /** Picks `count` ids from logits that do not change. */
@@ -94,14 +36,16 @@ async function pickIds(
   options: Picks = {},
 ): Promise<number[]> {
   const { temperature = 1, topK = 0, topP = 1, seed = 1, count = 1 } = options;
-  const { vocabularySize = logits.length } = options;
+  const { vocabularySize = logits.length, rules = [], repetitionPenalty = 1 } = options;
+  const bits = Uint32Array.from({ length: logits.length }, (_, id) => rules[id] ?? 0);
   const tensors = {
     logits: runtime.createTensor("f32", [1, 1, logits.length], Float32Array.from(logits)),
     token: runtime.createTensor("i32", [1, 1]),
+    rules: runtime.createTensor("u32", [logits.length], bits),
     ids: runtime.createTensor("i32", [count]),
     count: runtime.createTensor("i32", [1]),
   };
-  const sampling = { temperature, topK, topP, seed, vocabularySize };
+  const sampling = { temperature, topK, topP, seed, vocabularySize, repetitionPenalty };
   const pick = runtime.kernels.pickToken({ ...tensors, advance: [], ...sampling });
   for (let n = 0; n < count; n++) pick();
   const ids = [...(await runtime.read(tensors.ids))];
@@ -127,13 +71,31 @@ function testPickToken(get: () => Runtime): void {
     expect(Math.max(...drawn)).toBe(2);
   });
 
+  test("never picks forbidden ids", async () => {
+    const rules = [0, FORBIDDEN_TOKEN, 0, FORBIDDEN_TOKEN | SEEN_TOKEN];
+    expect(await pickIds(get(), [1, 9, 2, 8], { temperature: 0, rules })).toEqual([2]);
+    const drawn = await pickIds(get(), [1, 9, 1, 8], { rules, count: 60 });
+    expect([...new Set(drawn)].toSorted((a, b) => a - b)).toEqual([0, 2]);
+  });
+
+  test("weakens what was seen, and sees what it picks", async () => {
+    const greedy = { temperature: 0, repetitionPenalty: 2 };
+    expect(await pickIds(get(), [3, 4, 1], { ...greedy, rules: [0, SEEN_TOKEN] })).toEqual([0]);
+    expect(await pickIds(get(), [-3, -2, -5], { ...greedy, rules: [0, SEEN_TOKEN] })).toEqual([0]);
+    // 4 -> 2 once picked, then 3 -> 1.5, then 2 is the largest again.
+    expect(await pickIds(get(), [3, 4, 1], { ...greedy, count: 4 })).toEqual([1, 0, 1, 1]);
+  });
+
   test("writes token, ids and count, and moves every length on", async () => {
     const runtime = get();
     const one = (value: number) => runtime.createTensor("i32", [1], Int32Array.of(value));
     const [token, ids, count] = [one(0), runtime.createTensor("i32", [3]), one(1)];
-    const advance = [one(10), one(20), one(30)];
+    const rows = runtime.createTensor("i32", [2], Int32Array.of(40, 50));
+    const advance = [one(10), one(20), one(30), rows];
     const logits = runtime.createTensor("f32", [4], Float32Array.of(0, 0, 5, 0));
-    const greedy = { temperature: 0, topK: 0, topP: 1, seed: 0, vocabularySize: 4 };
+    const rules = runtime.createTensor("u32", [4]);
+    const plain = { temperature: 0, topK: 0, topP: 1, seed: 0, vocabularySize: 4 };
+    const greedy = { ...plain, rules, repetitionPenalty: 1 };
     const pick = runtime.kernels.pickToken({ logits, token, ids, count, advance, ...greedy });
     pick();
     expect(await runtime.read(ids)).toEqual(Int32Array.of(0, 2, 0));
@@ -143,7 +105,7 @@ function testPickToken(get: () => Runtime): void {
     expect(await runtime.read(ids)).toEqual(Int32Array.of(0, 2, 2));
     expect(await runtime.read(count)).toEqual(Int32Array.of(4));
     const lengths = await Promise.all(advance.map((tensor) => runtime.read(tensor)));
-    expect(lengths.map(([value]) => value)).toEqual([13, 23, 33]);
+    expect(lengths.flatMap((values) => [...values])).toEqual([13, 23, 33, 43, 53]);
   });
 }
 

@@ -78,6 +78,8 @@ export async function decode(
   const pick = runtime.kernels.pickToken({
     logits,
     vocabularySize: vocabulary,
+    rules: runtime.createTensor("u32", [vocabulary]),
+    repetitionPenalty: 1,
     token,
     ids,
     count,

@@ -47,7 +47,9 @@ export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRu
       counters.uploads += 1;
       dataOf(tensor).set(data as Float32Array);
     },
-    copy: unsupported,
+    copy(source, target) {
+      dataOf(target).set(dataOf(source));
+    },
     async read(tensor) {
       counters.readbacks += 1;
       return dataOf(tensor).slice();
@@ -87,19 +89,31 @@ export function dataOf(tensor: Tensor): Float32Array | Int32Array {
 
 function createKernels(onDispatch: () => void): Kernels {
   return {
-    guidedEuler: ({ latents, velocity, guidance, times, index, time }) => {
+    solverStep: ({ latents, start, velocity, weights, moves, times, index, time }) => {
       return () => {
         onDispatch();
-        const [x, v, t] = [dataOf(latents), dataOf(velocity), dataOf(times)];
+        const [x, from, v] = [dataOf(latents), dataOf(start), dataOf(velocity)];
         const i = dataOf(index)[0] ?? 0;
-        const dt = (t[i + 1] ?? 0) - (t[i] ?? 0);
+        const [delta = 0, endsStep = 0] = dataOf(moves).subarray(2 * i, 2 * i + 2);
         for (let k = 0; k < x.length; k++) {
-          const conditional = v[k] ?? 0;
-          const unconditional = v.length > x.length ? (v[x.length + k] ?? 0) : conditional;
-          x[k] = (x[k] ?? 0) + dt * (unconditional + guidance * (conditional - unconditional));
+          const mixed = weights.reduce((sum, w, row) => sum + w * (v[row * x.length + k] ?? 0), 0);
+          x[k] = (from[k] ?? 0) + delta * mixed;
         }
+        if (endsStep !== 0) from.set(x);
         dataOf(index)[0] = i + 1;
-        dataOf(time)[0] = t[i + 1] ?? 0;
+        const width = dataOf(time).length;
+        dataOf(time).set(dataOf(times).subarray((i + 1) * width, (i + 2) * width));
+      };
+    },
+    mixRows: ({ rows, weights, mixed }) => {
+      return () => {
+        const [all, sum] = [dataOf(rows), dataOf(mixed)];
+        for (let k = 0; k < sum.length; k++) {
+          sum[k] = weights.reduce(
+            (total, w, row) => total + w * (all[row * sum.length + k] ?? 0),
+            0,
+          );
+        }
       };
     },
     pickToken: ({ logits, token, ids, count, advance }) => {

@@ -1,6 +1,7 @@
 // A velocity field that is small enough to be written down: dx/dt of two rows, conditional and not, of
 // latents and time, through one weight.
 import type { Graph } from "../../src/graph/graph.ts";
+import { eulerSchedule } from "../../src/flow/schedule.ts";
 import type { Runtime, Tensor } from "../../src/session/runtime.ts";
 import { onnxGraph } from "./onnx.ts";
 
@@ -38,30 +39,34 @@ export function guidedVelocity(x: number, time: number, scale: number, guidance:
 /** A captured field and its step, ready to be called in a loop. */
 export async function flowLoop(
   runtime: Runtime,
-  times: Float32Array,
+  times: Float32Array<ArrayBuffer>,
   scale: number,
   guidance: number,
 ) {
-  const start = Float32Array.from({ length: 30 }, (_, n) => Math.sin(n));
+  const initial = Float32Array.from({ length: 30 }, (_, n) => Math.sin(n));
   const weights = new Map([["scale", runtime.createTensor("f32", [1], Float32Array.of(scale))]]);
   const session = await runtime.createSession(velocityGraph(), weights, { capture: true });
   const latents: Tensor = runtime.createTensor("f32", LATENTS);
+  const start = runtime.createTensor("f32", LATENTS);
   const time = runtime.createTensor("f32", [1]);
   const index = runtime.createTensor("u32", [1]);
-  const schedule = runtime.createTensor("f32", [times.length], times);
+  const schedule = eulerSchedule(times);
   const velocity = await runtime.createStableTensor("f32", [4, 3, 5]);
-  const advance = runtime.kernels.guidedEuler({
+  const advance = runtime.kernels.solverStep({
     latents,
+    start,
     velocity,
-    guidance,
-    times: schedule,
     index,
     time,
+    weights: [guidance, 1 - guidance],
+    moves: runtime.createTensor("f32", [schedule.steps, 2], schedule.moves),
+    times: runtime.createTensor("f32", [schedule.steps, 1], schedule.times),
   });
   const evaluate = () => session.run({ latents, time }, { velocity });
   // The first run records the command list.
   await evaluate();
-  runtime.write(latents, start);
+  runtime.write(latents, initial);
+  runtime.write(start, initial);
   runtime.write(time, times.subarray(0, 1));
-  return { start, latents, index, evaluate, advance, session };
+  return { start: initial, latents, index, evaluate, advance, session };
 }

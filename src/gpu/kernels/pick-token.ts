@@ -12,13 +12,17 @@ export interface PickTokenBinding {
   /** f32, at least vocabularySize elements */
   readonly logits: GpuTensor;
   readonly vocabularySize: number;
+  /** u32 [vocabulary] */
+  readonly rules: GpuTensor;
+  /** 1 = none. */
+  readonly repetitionPenalty: number;
   /** i32, one element */
   readonly token: GpuTensor;
   /** i32 [capacity] */
   readonly ids: GpuTensor;
   /** i32 [1] */
   readonly count: GpuTensor;
-  /** i32 [1] each */
+  /** i32 */
   readonly advance: readonly GpuTensor[];
   /** 0 = the largest logit. */
   readonly temperature: number;
@@ -39,11 +43,13 @@ export function bindPickToken(binder: KernelBinder, binding: PickTokenBinding): 
 }
 
 function bindPick(binder: KernelBinder, binding: PickTokenBinding): BoundKernel {
-  const { logits, vocabularySize, token, ids, count, temperature, topK, topP, seed } = binding;
+  const { logits, vocabularySize, rules, repetitionPenalty, token, ids, count } = binding;
+  const { temperature, topK, topP, seed } = binding;
   assert(
     vocabularySize > 0 && vocabularySize <= elementCount(logits.shape),
     "logits cover the vocabulary",
   );
+  assert(elementCount(rules.shape) >= vocabularySize, "rules cover the vocabulary");
   const [seedLow, seedHigh] = seedWords(seed);
   return binder.bind(
     { name: "pick-token", code, entryPoint: temperature === 0 ? "greedy" : "sample" },
@@ -56,8 +62,9 @@ function bindPick(binder: KernelBinder, binding: PickTokenBinding): BoundKernel 
         { u32: seedHigh },
         { f32: temperature },
         { f32: topP },
+        { f32: repetitionPenalty },
       ],
-      tensors: { 1: logits, 2: token, 3: ids, 4: count },
+      tensors: { 1: logits, 2: token, 3: ids, 4: count, 5: rules },
       workgroups: 1,
     },
   );
@@ -66,6 +73,10 @@ function bindPick(binder: KernelBinder, binding: PickTokenBinding): BoundKernel 
 function bindAdvance(binder: KernelBinder, tensor: GpuTensor): BoundKernel {
   return binder.bind(
     { name: "advance", code: advanceCode, entryPoint: "advance" },
-    { tensors: { 1: tensor }, workgroups: 1 },
+    {
+      uniforms: [{ u32: elementCount(tensor.shape) }],
+      tensors: { 1: tensor },
+      workgroups: 1,
+    },
   );
 }

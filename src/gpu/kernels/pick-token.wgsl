@@ -1,7 +1,8 @@
 // The next token from logits. `greedy`: the largest logit. `sample`: softmax(logits / temperature) over the
 // top_k largest, cut to the smallest set whose probability reaches top_p, drawn by the inverse of its
 // running sum over ids with u = pcg3d(seed, count). Ties always go to the lower id; NaN is the smallest.
-// Then token <- id, ids[count] <- id, count <- count + 1.
+// Then token <- id, ids[count] <- id, count <- count + 1, and the id counts as seen. Before all that, by the
+// bits of rules[id]: 1 = never picked, 2 = seen: the logit is weakened by the repetition penalty.
 //
 // Logits are compared through integer keys of the same order, so that a threshold is found exactly, bit by
 // bit: set the highest bit that leaves enough above it, then the next. 32 rounds for a key.
@@ -17,6 +18,7 @@ struct Parameters {
   seed_high: u32,
   temperature: f32,
   top_p: f32,
+  penalty: f32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -24,10 +26,13 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read_write> token: array<i32>;
 @group(0) @binding(3) var<storage, read_write> ids: array<i32>;
 @group(0) @binding(4) var<storage, read_write> count: array<i32>;
+@group(0) @binding(5) var<storage, read_write> rules: array<u32>;
 
 const THREADS = 256u;
 const GROUPS = 16u;
 const NO_ID = 0xffffffffu;
+const FORBIDDEN = 1u;
+const SEEN = 2u;
 // Below exp(-87) f32 has no normal number; such a token is never drawn.
 const LEAST_EXPONENT = -87.0;
 
@@ -43,8 +48,20 @@ struct Kept {
   end: u32,
 }
 
+fn ruled_logit(id: u32, rule: u32) -> f32 {
+  let logit = logits[id];
+  if ((rule & SEEN) == 0u || parameters.penalty == 1.0) {
+    return logit;
+  }
+  return select(logit * parameters.penalty, logit / parameters.penalty, logit > 0.0);
+}
+
 fn key_of(id: u32) -> u32 {
-  let bits = bitcast<u32>(logits[id]);
+  let rule = rules[id];
+  if ((rule & FORBIDDEN) != 0u) {
+    return 0u;
+  }
+  let bits = bitcast<u32>(ruled_logit(id, rule));
   let magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) {
     return 0u;
@@ -290,6 +307,7 @@ fn store(lane: u32, id: u32) {
     ids[picked] = i32(id);
   }
   count[0] = i32(picked + 1u);
+  rules[id] |= SEEN;
 }
 
 @compute @workgroup_size(256)

@@ -1,6 +1,7 @@
 // A LLaMA core: RMSNorm, rotary attention, SwiGLU. The body is the same for every use; what differs is
 // where keys and values of earlier slots come from.
 // https://github.com/huggingface/transformers/blob/v4.46.3/src/transformers/models/llama/modeling_llama.py
+import { present } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { groupQueryAttention, multiHeadAttention, rotaryEmbedding } from "../ops/attention.ts";
@@ -23,15 +24,32 @@ export interface LlamaConfig {
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
   readonly maxPositions: number;
+  /** q, k and v have biases (Qwen2); default: none. */
+  readonly qkvBias?: boolean;
+  /** `qkv_proj` and `gate_up_proj` hold several projections, one after the other (Phi-3); default: no. */
+  readonly fusedProjections?: boolean;
+}
+
+/** Changes q [rows, slots, heads * headDim] or k [.., kvHeads * headDim] before rotation: per-head norms. */
+export type NormalizeHeads = (
+  g: GraphBuilder,
+  x: Value,
+  place: { readonly part: "q" | "k"; readonly layer: number; readonly heads: number },
+) => Value;
+
+/** What a core does beside LLaMA's own. */
+export interface LlamaVariant {
+  readonly normalizeHeads?: NormalizeHeads;
 }
 
 /** Where the keys and values of earlier slots come from. */
 export type LlamaAttention =
   /**
-   * A cache that grows in place: inputs `past.{i}.key|value` [1, kvHeads, capacity, headDim], `seqlens_k`
-   * and `total_sequence_length` i32 [1], outputs `present.{i}.key|value`. Causal, batch 1.
+   * A cache that grows in place: inputs `past.{i}.key|value` [rows, kvHeads, capacity, headDim], `seqlens_k`
+   * i32 [rows] and `total_sequence_length` i32 [1] (the longest row), outputs `present.{i}.key|value`.
+   * Causal. Several rows (default 1) take one slot at a time: the kernel's own limit.
    */
-  | { readonly kind: "cached"; readonly capacity: number }
+  | { readonly kind: "cached"; readonly capacity: number; readonly rows?: number }
   /**
    * A fixed prefix: inputs `prefix.{i}.key|value` [rows, prefix, heads * headDim], `positions` i64
    * [rows, length], `bias` f32 [rows, 1, length, prefix + length]. Without a prefix the layers' own keys and
@@ -47,17 +65,29 @@ export type LlamaAttention =
 
 type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
 
-/** Embeddings [rows, slots, hidden] -> hidden states behind the final norm, of the same shape. */
+/**
+ * Embeddings [rows, slots, hidden] -> hidden states behind the final norm, of the same shape.
+ *
+ * Rotation reads the inputs `rope.cos` and `rope.sin`, [slots, headDim / 2], by position (the cached kind: by
+ * place in the cache), so that scaled and multi-axis rotations are a matter of the tables.
+ */
 export function llamaBody(
   g: GraphBuilder,
   embeddings: Value,
   config: LlamaConfig,
   attention: LlamaAttention,
+  { normalizeHeads }: LlamaVariant = {},
 ): Value {
-  const attend =
+  const plainAttend =
     attention.kind === "cached"
-      ? attendCache(g, config, attention.capacity)
+      ? attendCache(g, config, attention)
       : attendPrefix(g, config, attention);
+  const attend: Attend = (layer, q, k, v) => {
+    if (normalizeHeads === undefined) return plainAttend(layer, q, k, v);
+    const normedQ = normalizeHeads(g, q, { part: "q", layer, heads: config.heads });
+    const normedK = normalizeHeads(g, k, { part: "k", layer, heads: config.kvHeads });
+    return plainAttend(layer, normedQ, normedK, v);
+  };
   let x = embeddings;
   for (let layer = 0; layer < config.layers; layer++) {
     const name = `${config.prefix}model.layers.${layer}.`;
@@ -96,30 +126,53 @@ export function ropeTables(
 function selfAttention(
   g: GraphBuilder,
   x: Value,
-  { heads, kvHeads, headDim, hiddenSize }: LlamaConfig,
+  config: LlamaConfig,
   name: string,
   layer: number,
   attend: Attend,
 ): Value {
-  const q = linear(g, x, { weight: `${name}q_proj.weight`, out: heads * headDim });
-  const k = linear(g, x, { weight: `${name}k_proj.weight`, out: kvHeads * headDim });
-  const v = linear(g, x, { weight: `${name}v_proj.weight`, out: kvHeads * headDim });
-  const attended = attend(layer, q, k, v);
+  const { heads, kvHeads, headDim, hiddenSize, qkvBias = false, fusedProjections } = config;
+  const parts = { q: heads * headDim, k: kvHeads * headDim, v: kvHeads * headDim };
+  const [q, k, v] = fusedProjections
+    ? projections(g, x, `${name}qkv_proj.weight`, Object.values(parts))
+    : Object.entries(parts).map(([part, out]) => {
+        const bias = qkvBias ? { bias: `${name}${part}_proj.bias` } : {};
+        return linear(g, x, { weight: `${name}${part}_proj.weight`, out, ...bias });
+      });
+  const attended = attend(layer, present(q, "q"), present(k, "k"), present(v, "v"));
   return linear(g, attended, { weight: `${name}o_proj.weight`, out: hiddenSize });
 }
 
+/** The parts of a weight that holds several projections, one below the other. */
+function projections(g: GraphBuilder, x: Value, weight: string, outs: readonly number[]): Value[] {
+  const total = outs.reduce((sum, out) => sum + out, 0);
+  const sourceShape = [total, fixed(x.shape.at(-1))];
+  let start = 0;
+  return outs.map((out) => {
+    const rows = [start, start + out] as const;
+    start += out;
+    return linear(g, x, { weight, out, rows, sourceShape });
+  });
+}
+
 function swiglu(g: GraphBuilder, x: Value, config: LlamaConfig, name: string): Value {
-  const gate = linear(g, x, { weight: `${name}gate_proj.weight`, out: config.intermediateSize });
-  const up = linear(g, x, { weight: `${name}up_proj.weight`, out: config.intermediateSize });
-  const inner = mul(g, silu(g, gate), up);
+  const out = config.intermediateSize;
+  const [gate, up] = config.fusedProjections
+    ? projections(g, x, `${name}gate_up_proj.weight`, [out, out])
+    : ["gate", "up"].map((part) => linear(g, x, { weight: `${name}${part}_proj.weight`, out }));
+  const inner = mul(g, silu(g, present(gate, "gate")), present(up, "up"));
   return linear(g, inner, { weight: `${name}down_proj.weight`, out: config.hiddenSize });
 }
 
-function attendCache(g: GraphBuilder, config: LlamaConfig, capacity: number): Attend {
-  const lastIndex = g.input("seqlens_k", "i32", [1]);
+function attendCache(
+  g: GraphBuilder,
+  config: LlamaConfig,
+  { capacity, rows = 1 }: Extract<LlamaAttention, { kind: "cached" }>,
+): Attend {
+  const lastIndex = g.input("seqlens_k", "i32", [rows]);
   const total = g.input("total_sequence_length", "i32", [1]);
   const tables = ropeInputs(g, config, "cacheSlots");
-  const shape = [1, config.kvHeads, capacity, config.headDim];
+  const shape = [rows, config.kvHeads, capacity, config.headDim];
   return (layer, q, k, v) => {
     const pastKey = g.input(`past.${layer}.key`, g.float, shape);
     const pastValue = g.input(`past.${layer}.value`, g.float, shape);

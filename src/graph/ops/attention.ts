@@ -67,8 +67,9 @@ export interface GroupQueryInputs {
 }
 
 /**
- * Causal attention over a cache [1, kvHeads, capacity, size] that it extends in place; rotates q and k by
- * their positions behind the cache. Batch 1 (with a past and several slots the kernel takes no other).
+ * Causal attention over a cache [rows, kvHeads, capacity, size] that it extends in place; rotates q and k by
+ * their positions behind the cache. Several rows take one slot each (with a past and several slots the kernel
+ * takes one row only).
  *
  * @returns output, and the cache's key and value with the new slots
  */
@@ -80,7 +81,11 @@ export function groupQueryAttention(
   const { q, k, v, pastKey, pastValue, lastIndex, total, cos, sin } = inputs;
   const size = fixed(pastKey.shape[3]);
   const fits = q.shape[2] === heads * size && k.shape[2] === kvHeads * size;
-  assert(q.shape[0] === 1 && fits, `[${q.shape.join()}] over a cache [${pastKey.shape.join()}]`);
+  const isOneSlot = q.shape[1] === 1 && q.shape[0] === pastKey.shape[0];
+  assert(
+    (q.shape[0] === 1 || isOneSlot) && fits,
+    `[${q.shape.join()}] over a cache [${pastKey.shape.join()}]`,
+  );
   const [output, key, value] = g.node(
     "GroupQueryAttention",
     [q, k, v, pastKey, pastValue, lastIndex, total, cos, sin],

@@ -4,6 +4,7 @@
 // Differs from the reference: it means to cache too, but fills its cache from the empty list it has just
 // made, so every step recomputes the prompt. https://github.com/deepseek-ai/Janus/issues/218
 import { present } from "../../base/assert.ts";
+import type { Drawing } from "../../base/drawing.ts";
 import type { Pixels } from "../../base/pixels.ts";
 import {
   causalFlowBias,
@@ -12,15 +13,18 @@ import {
   promptBias,
   type ConditionRow,
 } from "../../flow/conditions.ts";
+import { FlowDrawing } from "../../flow/flow-drawing.ts";
 import type { VelocityField } from "../../flow/integrate.ts";
-import { uniformTimes } from "../../flow/schedule.ts";
+import { firstNoise } from "../../flow/noise.ts";
+import { eulerSchedule, uniformLevels } from "../../flow/schedule.ts";
 import { createLoopSession, type LoopSession } from "../../session/loop-session.ts";
 import type { Session, Tensor } from "../../session/runtime.ts";
-import type { DrawByFlow, DrawDefaults, FlowConditions, StageContext } from "../family.ts";
+import type { DrawDefaults, DrawRequest, DrawStage, StageContext } from "../family.ts";
 import type { JanusFlowConfig } from "./config.ts";
 import { promptGraph } from "./core.ts";
 import { decoderGraph } from "./latents.ts";
 import { drawingPrompt, type JanusTokens } from "./prompt.ts";
+import { readPicture } from "../read-picture.ts";
 import { flowLength, velocityGraph } from "./velocity.ts";
 import { ropeTensors } from "./writer.ts";
 
@@ -46,9 +50,8 @@ interface FieldInputs {
 }
 
 /** The drawing half of a JanusFlow model. */
-export class JanusFlowDrawer implements DrawByFlow {
-  readonly kind = "flow";
-  readonly defaults: DrawDefaults;
+export class JanusFlowDrawer implements DrawStage {
+  readonly maxImages = 0;
   readonly #context: StageContext<JanusFlowConfig>;
   readonly #tokens: JanusTokens;
   readonly #decoder: Session;
@@ -62,9 +65,6 @@ export class JanusFlowDrawer implements DrawByFlow {
     this.#context = context;
     this.#tokens = tokens;
     this.#decoder = decoder;
-    const size = context.config.imageSize;
-    // The README's call: 30 steps, weight 2. https://github.com/deepseek-ai/Janus/blob/1daa72f/README.md#L620
-    this.defaults = { width: size, height: size, steps: 30, guidance: 2 };
   }
 
   /** Compiles the decoder and the field for short prompts with guidance; weights must be loaded. */
@@ -85,27 +85,48 @@ export class JanusFlowDrawer implements DrawByFlow {
     return present(this.#field, "field").loop;
   }
 
-  times(steps: number): Float32Array<ArrayBuffer> {
-    return uniformTimes(steps);
+  // The README's call: 30 steps, weight 2. https://github.com/deepseek-ai/Janus/blob/1daa72f/README.md#L620
+  defaults(): DrawDefaults {
+    const { imageSize } = this.#context.config;
+    return { width: imageSize, height: imageSize, steps: 30, guidance: 2 };
   }
 
-  latentShape(width: number, height: number): readonly [number, number, number] {
-    const { imageSize, latentShape } = this.#context.config;
+  async prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {
+    const { runtime, config } = this.#context;
+    const { imageSize, latentShape } = config;
+    const { width, height, steps, guidance } = request;
     if (width !== imageSize || height !== imageSize) {
       throw new RangeError(
         `This model draws ${imageSize} x ${imageSize} pixels only, got ${width} x ${height}.`,
       );
     }
-    return latentShape;
+    const schedule = eulerSchedule(uniformLevels(steps));
+    const noise = firstNoise(request, latentShape);
+    const field = await this.#condition(this.#conditionRows(request), signal);
+    return new FlowDrawing(runtime, {
+      field,
+      schedule,
+      latentShape,
+      noise,
+      guidance,
+      weights: field.rows === 1 ? [1] : [guidance, 1 - guidance],
+      decode: () => this.#decode(field),
+    });
   }
 
-  async condition(conditions: FlowConditions, signal?: AbortSignal): Promise<VelocityField> {
-    const rows = this.#conditionRows(conditions);
+  async dispose(): Promise<void> {
+    await this.#decoder.dispose();
+    await this.#releaseField();
+  }
+
+  /** The field of these prompts, their keys and values filled in. */
+  async #condition(rows: readonly ConditionRow[], signal?: AbortSignal): Promise<CompiledField> {
     const longest = Math.max(...rows.map(({ ids }) => ids.length));
     const { maxPositions } = this.#context.config.language;
-    if (longest + flowLength(this.#context.config) > maxPositions) {
+    const slots = flowLength(this.#context.config);
+    if (longest + slots > maxPositions) {
       throw new RangeError(
-        `The prompt takes ${longest} tokens; with the picture's ${flowLength(this.#context.config)} slots ` +
+        `The prompt takes ${longest} tokens; with the picture's ${slots} slots ` +
           `the model's context of ${maxPositions} is too short. Shorten the prompt.`,
       );
     }
@@ -116,29 +137,15 @@ export class JanusFlowDrawer implements DrawByFlow {
     return field;
   }
 
-  async decode({ latents }: VelocityField): Promise<Pixels> {
-    const { runtime, config } = this.#context;
-    const size = config.imageSize;
+  async #decode({ latents }: VelocityField): Promise<Pixels> {
+    const { runtime } = this.#context;
     const { image: decoded } = await this.#decoder.run({ latents });
-    const image = present(decoded, "image");
-    const packed = runtime.createTensor("u32", [size, size]);
     // The demo truncates, the README's torchvision call rounds; the README's is kept.
-    runtime.kernels.packPixels({ image, packed, width: size, height: size, rounding: "round" })();
-    const words = await runtime.read(packed);
-    image.dispose();
-    packed.dispose();
-    const data = new Uint8ClampedArray(words.length * 4);
-    data.set(new Uint8ClampedArray(words.buffer, words.byteOffset, data.length));
-    return { width: size, height: size, data };
-  }
-
-  async dispose(): Promise<void> {
-    await this.#decoder.dispose();
-    await this.#releaseField();
+    return readPicture(runtime, present(decoded, "image"), "round");
   }
 
   /** Conditional row, then the unconditional one where guidance asks for it. */
-  #conditionRows({ prompt, negativePrompt, guidance }: FlowConditions): ConditionRow[] {
+  #conditionRows({ prompt, negativePrompt, guidance }: DrawRequest): ConditionRow[] {
     const ids = drawingPrompt(prompt, this.#tokens);
     const conditional = { ids, start: ids.length };
     if (guidance === 1) return [conditional];

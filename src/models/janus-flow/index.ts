@@ -7,7 +7,12 @@ import { createJanusFlowStages, declareJanusFlowWeights } from "./stages.ts";
 /** The family's entry in the registry. */
 export const janusFlow: Family<JanusFlowConfig> = {
   id: "janus-flow",
-  capabilities: { generateText: true, generateImage: true, editImage: false, converse: false },
+  capabilities: () => ({
+    generateText: true,
+    generateImage: true,
+    editImage: false,
+    converse: false,
+  }),
   sideFiles: [
     { name: "config.json", isRequired: true },
     { name: "tokenizer.json", isRequired: true },

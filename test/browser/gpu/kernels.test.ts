@@ -15,13 +15,16 @@ describe("kernels on the GPU", () => {
     const elements = 256 * 65_535 + 1000;
     const latents = runtime.createTensor("f32", [elements]);
     const velocity = runtime.createTensor("f32", [elements], new Float32Array(elements).fill(2));
-    const times = runtime.createTensor("f32", [2], Float32Array.of(0, 0.5));
+    const start = runtime.createTensor("f32", [elements]);
+    const moves = runtime.createTensor("f32", [1, 2], Float32Array.of(0.5, 1));
+    const times = runtime.createTensor("f32", [1, 1]);
     const index = runtime.createTensor("u32", [1]);
     const time = runtime.createTensor("f32", [1]);
-    runtime.kernels.guidedEuler({ latents, velocity, guidance: 1, times, index, time })();
+    const state = { latents, start, velocity, moves, times, index, time };
+    runtime.kernels.solverStep({ ...state, weights: [1] })();
     const result = await runtime.read(latents);
     expect(result.every((value) => value === 1)).toBe(true);
-    for (const tensor of [latents, velocity]) tensor.dispose();
+    for (const tensor of [latents, start, velocity]) tensor.dispose();
   });
 
   test("upload nothing when they are called, and submit once", () => {
@@ -30,6 +33,8 @@ describe("kernels on the GPU", () => {
     const pick = runtime.kernels.pickToken({
       logits: f32(8),
       vocabularySize: 8,
+      rules: runtime.createTensor("u32", [8]),
+      repetitionPenalty: 1,
       token: i32(1),
       ids: i32(4),
       count: i32(1),

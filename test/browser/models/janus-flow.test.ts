@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { Pixels } from "../../../src/base/pixels.ts";
 import { createWebGpuRuntime } from "../../../src/session/webgpu-runtime.ts";
-import { generateImage } from "../../../src/tasks/generate-image.ts";
+import { drawImages } from "../../../src/tasks/draw-images.ts";
 import { runFamilyContract } from "../../contract/family.ts";
 import { runJanusFlowParity } from "../../contract/janus-flow-parity.ts";
 import type { JanusFlowGoldens } from "../../contract/janus-flow-stages.ts";
@@ -29,8 +29,15 @@ for (const name of ["a", "b"]) {
   test("the flow loop never leaves the GPU", async () => {
     const model = await open();
     const { stages } = model;
-    const request = { prompt: "a red fox", seed: 1, count: 1, steps: 30, previewEvery: 0 };
-    const task = generateImage(stages, request);
+    const request = {
+      prompt: "a red fox",
+      seed: 1,
+      count: 1,
+      steps: 30,
+      previewEvery: 0,
+      images: [],
+    };
+    const task = drawImages(stages, request);
     await task.next();
     const first = { ...stages.runtime.counters };
     for (let step = 2; step < 30; step++) await task.next();

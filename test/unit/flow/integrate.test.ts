@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { integrate, type VelocityField } from "../../../src/flow/integrate.ts";
-import { uniformTimes } from "../../../src/flow/schedule.ts";
+import { eulerSchedule, midpointSchedule, uniformLevels } from "../../../src/flow/schedule.ts";
 import { createFakeRuntime, dataOf, type FakeRuntime } from "../../support/fake-runtime.ts";
 
 /** A field over two latents with `rows` rows; `velocityAt` gives each row's value. */
@@ -29,9 +29,17 @@ function createField(
   return field;
 }
 
-async function run(runtime: FakeRuntime, field: VelocityField, steps: number, guidance = 1) {
+const euler = (steps: number) => eulerSchedule(uniformLevels(steps));
+const midpoint = (steps: number) => midpointSchedule(uniformLevels(steps));
+
+async function run(
+  runtime: FakeRuntime,
+  field: VelocityField,
+  schedule: number | ReturnType<typeof euler>,
+  weights: readonly number[] = [1],
+) {
   const seen = [];
-  const options = { times: uniformTimes(steps), guidance };
+  const options = { schedule: typeof schedule === "number" ? euler(schedule) : schedule, weights };
   for await (const step of integrate(runtime, field, options)) seen.push(step);
   return seen;
 }
@@ -48,23 +56,26 @@ describe("integrate", () => {
     }
   });
 
-  test("halves its error when the steps double (order one)", async () => {
+  test.each([
+    ["halves", "order one, Euler", euler, 2],
+    ["quarters", "order two, midpoint", midpoint, 4],
+  ])("%s its error when the steps double (%s)", async (_verb, _order, scheduleOf, factor) => {
     const errorAfter = async (steps: number): Promise<number> => {
       const runtime = createFakeRuntime();
       const field = createField(runtime, (x) => x);
       runtime.write(field.latents, Float32Array.of(1, 1));
-      await run(runtime, field, steps);
+      await run(runtime, field, scheduleOf(steps));
       return Math.abs((dataOf(field.latents)[0] ?? 0) - Math.E);
     };
-    const ratio = (await errorAfter(64)) / (await errorAfter(128));
-    expect(ratio).toBeGreaterThan(1.9);
-    expect(ratio).toBeLessThan(2.1);
+    const ratio = (await errorAfter(16)) / (await errorAfter(32));
+    expect(ratio).toBeGreaterThan(factor * 0.9);
+    expect(ratio).toBeLessThan(factor * 1.1);
   });
 
   test("guides: v = u + w (c - u)", async () => {
     const runtime = createFakeRuntime();
     const field = createField(runtime, (_x, _t, row) => (row === 0 ? 3 : 1), 2);
-    await run(runtime, field, 4, 2);
+    await run(runtime, field, 4, [2, -1]);
     expect(dataOf(field.latents)[0]).toBeCloseTo(5, 5);
   });
 
@@ -90,7 +101,7 @@ describe("integrate", () => {
   test("reads nothing back and uploads nothing between the first noise and the last latent", async () => {
     const runtime = createFakeRuntime();
     const field = createField(runtime, () => 1);
-    const loop = integrate(runtime, field, { times: uniformTimes(8), guidance: 1 });
+    const loop = integrate(runtime, field, { schedule: euler(8), weights: [1] });
     await loop.next();
     const uploads = runtime.counters.uploads;
     for await (const _ of loop);
@@ -101,7 +112,7 @@ describe("integrate", () => {
     const runtime = createFakeRuntime();
     runtime.holdFences = true;
     const field = createField(runtime, () => 1);
-    const loop = integrate(runtime, field, { times: uniformTimes(6), guidance: 1 });
+    const loop = integrate(runtime, field, { schedule: euler(6), weights: [1] });
     for (let step = 1; step <= 6; step++) {
       const next = loop.next();
       await new Promise((resolve) => setTimeout(resolve));
@@ -114,7 +125,7 @@ describe("integrate", () => {
   test("lets nothing run ahead where it must settle", async () => {
     const runtime = createFakeRuntime();
     const field = createField(runtime, () => 1);
-    const options = { times: uniformTimes(6), guidance: 1, settleEvery: 2 };
+    const options = { schedule: euler(6), weights: [1], settleEvery: 2 };
     for await (const { step, isSettled } of integrate(runtime, field, options)) {
       if (step % 2 !== 0) continue;
       expect(isSettled).toBe(true);
@@ -128,7 +139,7 @@ describe("integrate", () => {
     const mine = runtime.tensors.length;
     const controller = new AbortController();
     const reason = new Error("enough");
-    const options = { times: uniformTimes(20), guidance: 1, signal: controller.signal };
+    const options = { schedule: euler(20), weights: [1], signal: controller.signal };
     const loop = integrate(runtime, field, options);
     await expect(async () => {
       for await (const { step } of loop) if (step === 3) controller.abort(reason);

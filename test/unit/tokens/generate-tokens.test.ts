@@ -39,7 +39,7 @@ async function collect(
   const ids: number[] = [];
   let next = await loop.next();
   for (; !next.done; next = await loop.next()) ids.push(...next.value);
-  return { ids, reason: next.value };
+  return { ids, ...next.value };
 }
 
 describe.each(["webgpu", "wasm"] as const)("generateTokens on %s", (backend) => {
@@ -49,6 +49,7 @@ describe.each(["webgpu", "wasm"] as const)("generateTokens on %s", (backend) => 
     expect(await collect(runtime, core, 100)).toEqual({
       ids: [1, 2, 3, 4, 5, 6, 7],
       reason: "stop",
+      stopId: 9,
     });
   });
 
@@ -64,6 +65,7 @@ describe.each(["webgpu", "wasm"] as const)("generateTokens on %s", (backend) => 
     expect(await collect(runtime, createScriptedCore(runtime, []), 5)).toEqual({
       ids: [],
       reason: "stop",
+      stopId: 9,
     });
   });
 

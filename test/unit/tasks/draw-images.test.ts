@@ -1,67 +1,89 @@
 import { describe, expect, test } from "vitest";
 import type { RunEvent } from "../../../src/base/events.ts";
-import type { ImageRequest } from "../../../src/base/requests.ts";
+import type { EditRequest } from "../../../src/base/requests.ts";
+import { FlowDrawing } from "../../../src/flow/flow-drawing.ts";
 import type { VelocityField } from "../../../src/flow/integrate.ts";
-import { torchNoise } from "../../../src/flow/noise.ts";
-import { uniformTimes } from "../../../src/flow/schedule.ts";
-import type { FlowConditions, Stages } from "../../../src/models/family.ts";
-import { generateImage } from "../../../src/tasks/generate-image.ts";
+import { firstNoise, torchNoise } from "../../../src/flow/noise.ts";
+import { eulerSchedule, uniformLevels } from "../../../src/flow/schedule.ts";
+import type { DrawRequest, Stages } from "../../../src/models/family.ts";
+import { drawImages } from "../../../src/tasks/draw-images.ts";
 import { createFakeRuntime, dataOf } from "../../support/fake-runtime.ts";
 
-const REQUEST: ImageRequest = { prompt: "a red circle", seed: 7, count: 1, previewEvery: 0 };
+const REQUEST: EditRequest = {
+  prompt: "a red circle",
+  seed: 7,
+  count: 1,
+  previewEvery: 0,
+  images: [],
+};
+
+const GREY = { width: 1, height: 1, data: new Uint8ClampedArray(4) };
+const SHAPE = [1, 2, 2];
 
 /** Stages whose field has the constant velocity `speed`, and whose picture is 2 x 2. */
 function createStages(speed = 1) {
   const runtime = createFakeRuntime();
-  const conditions: FlowConditions[] = [];
+  const requests: DrawRequest[] = [];
   const decoded: number[][] = [];
   const field: VelocityField = {
-    latents: runtime.createTensor("f32", [1, 2, 2]),
-    velocity: runtime.createTensor("f32", [1, 1, 2, 2]),
+    latents: runtime.createTensor("f32", SHAPE),
+    velocity: runtime.createTensor("f32", [1, ...SHAPE]),
     time: runtime.createTensor("f32", [1]),
     evaluate: async () => void dataOf(field.velocity).fill(speed),
   };
   const stages: Stages = {
     runtime,
     draw: {
-      kind: "flow",
-      defaults: { width: 2, height: 2, steps: 5, guidance: 3 },
-      latentShape: (width, height) => {
+      maxImages: 1,
+      defaults: ([first]) => ({ width: 2, height: 2, steps: 5, guidance: first ? 4 : 3 }),
+      async prepare(request) {
+        const { width, height, steps, guidance } = request;
         if (width !== 2 || height !== 2) throw new RangeError("2 x 2 only");
-        return [1, 2, 2];
-      },
-      times: uniformTimes,
-      condition: async (asked) => {
-        conditions.push(asked);
-        return field;
-      },
-      decode: async ({ latents }) => {
-        decoded.push([...dataOf(latents)]);
-        return { width: 2, height: 2, data: new Uint8ClampedArray(16) };
+        const schedule = eulerSchedule(uniformLevels(steps));
+        const noise = firstNoise(request, SHAPE);
+        requests.push(request);
+        return new FlowDrawing(runtime, {
+          field,
+          schedule,
+          weights: [1],
+          guidance,
+          latentShape: SHAPE,
+          noise,
+          decode: async () => {
+            decoded.push([...dataOf(field.latents)]);
+            return { width: 2, height: 2, data: new Uint8ClampedArray(16) };
+          },
+        });
       },
     },
     info: () => ({ stages: [], captured: {}, notes: [] }),
     dispose: async () => undefined,
   };
-  return { stages, runtime, conditions, decoded };
+  return { stages, runtime, requests, decoded };
 }
 
-async function run(stages: Stages, request: ImageRequest, signal?: AbortSignal) {
+async function run(stages: Stages, request: EditRequest, signal?: AbortSignal) {
   const events: RunEvent[] = [];
-  const task = generateImage(stages, request, signal);
+  const task = drawImages(stages, request, signal);
   let next = await task.next();
   for (; !next.done; next = await task.next()) events.push(next.value);
   return { events, result: next.value };
 }
 
-describe("generateImage", () => {
+describe("drawImages", () => {
   test("fills in the family's defaults and reports them", async () => {
-    const { stages, conditions } = createStages();
+    const { stages, requests } = createStages();
     const { events, result } = await run(stages, REQUEST);
     expect(result).toMatchObject({ steps: 5, guidance: 3, seed: 7, latentShape: [1, 1, 2, 2] });
-    expect(conditions).toEqual([{ prompt: "a red circle", guidance: 3 }]);
+    expect(requests).toMatchObject([{ prompt: "a red circle", guidance: 3, steps: 5, width: 2 }]);
     expect(events.filter(({ type }) => type === "step")).toHaveLength(5);
     expect(events.at(-1)?.type).toBe("image");
+  });
+
+  test("asks for the defaults of an edit where there are pictures to start from", async () => {
+    const { stages, requests } = createStages();
+    await run(stages, { ...REQUEST, images: [GREY] });
+    expect(requests).toMatchObject([{ guidance: 4, images: [GREY] }]);
   });
 
   test("starts from torch's noise: data = noise + velocity", async () => {
@@ -100,10 +122,11 @@ describe("generateImage", () => {
     ["latents of another size", { latents: new Float32Array(3) }],
     ["another picture size", { width: 4 }],
     ["no steps", { steps: 0 }],
+    ["more pictures than it starts from", { images: [GREY, GREY] }],
   ])("refuses %s before any work", async (_, change) => {
-    const { stages, conditions } = createStages();
+    const { stages, requests } = createStages();
     await expect(run(stages, { ...REQUEST, ...change })).rejects.toThrow(RangeError);
-    expect(conditions).toEqual([]);
+    expect(requests).toEqual([]);
   });
 
   test("never returns a picture of numbers that are not finite", async () => {
