@@ -81,7 +81,28 @@ async function findModel({ modelUrl, isRandom }: BenchRequest): Promise<SourceIn
     const response = await fetch(new URL(name, folder));
     return [name, await response.text()] as const;
   });
-  return { files: randomJanusFlow(LARGER, Object.fromEntries(await Promise.all(texts))) };
+  return {
+    files: await saveFolder(randomJanusFlow(LARGER, Object.fromEntries(await Promise.all(texts)))),
+  };
+}
+
+// In the page's own file system: such a handle reaches the worker with its folders, made-up files lose theirs.
+async function saveFolder(
+  files: ReadonlyMap<string, string | Uint8Array<ArrayBuffer>>,
+): Promise<FileSystemDirectoryHandle> {
+  const storage = await navigator.storage.getDirectory();
+  const root = await storage.getDirectoryHandle("random-janusflow", { create: true });
+  for (const [path, content] of files) {
+    const [name = path, ...folders] = path.split("/").toReversed();
+    let folder = root;
+    for (const part of folders.toReversed()) {
+      folder = await folder.getDirectoryHandle(part, { create: true });
+    }
+    const writable = await (await folder.getFileHandle(name, { create: true })).createWritable();
+    await writable.write(content);
+    await writable.close();
+  }
+  return root;
 }
 
 type RowMaker = (metric: string, value: number, unit: Row["unit"], baseline?: number) => Row;

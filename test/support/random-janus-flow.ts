@@ -1,5 +1,5 @@
-// A JanusFlow of any size with random weights, as the files that a page would get from a folder picker: for
-// measuring sizes that no embedded model has. It draws noise, at the speed of the real thing.
+// A JanusFlow of any size with random weights, as the files of its folder: for measuring sizes that no
+// embedded model has. It draws noise, at the speed of the real thing.
 import { parseJanusFlowConfig } from "../../src/models/janus-flow/config.ts";
 import { declareJanusFlowWeights } from "../../src/models/janus-flow/stages.ts";
 import { safetensorsFile, weights, type TinyTensor } from "./tiny-checkpoint.ts";
@@ -31,14 +31,14 @@ export const LARGER: RandomSizes = {
 };
 
 /**
- * The checkpoint's files. Tokenizer and processor files are those of a checkpoint that exists.
+ * The checkpoint's files by path. Tokenizer and processor files are those of a checkpoint that exists.
  *
  * @param sideFiles - tokenizer.json, tokenizer_config.json, processor_config.json as text, by name
  */
 export function randomJanusFlow(
   sizes: RandomSizes,
   sideFiles: Readonly<Record<string, string>>,
-): File[] {
+): Map<string, string | Uint8Array<ArrayBuffer>> {
   const { vocab_size: vocabularySize } = parse(sideFiles["config.json"])["language_config"] as {
     vocab_size: number;
   };
@@ -59,11 +59,12 @@ export function randomJanusFlow(
           randomTensor(tensor, sourceShape, index),
         ]),
     );
-  return [
-    ...Object.entries(json).map(([path, value]) => namedFile(path, JSON.stringify(value))),
-    namedFile("model.safetensors", safetensorsFile(tensorsOf(""))),
-    namedFile("vae/diffusion_pytorch_model.safetensors", safetensorsFile(tensorsOf("vae"))),
-  ];
+  const texts = Object.entries(json).map(([path, value]) => [path, JSON.stringify(value)] as const);
+  return new Map<string, string | Uint8Array<ArrayBuffer>>([
+    ...texts,
+    ["model.safetensors", safetensorsFile(tensorsOf(""))],
+    ["vae/diffusion_pytorch_model.safetensors", safetensorsFile(tensorsOf("vae"))],
+  ]);
 }
 
 // Norms around one, matrices with the gain of one: signals neither vanish nor explode.
@@ -73,12 +74,6 @@ function randomTensor(name: string, shape: readonly number[], seed: number): Tin
   const isNorm = shape.length === 1 && /norm|group_norm/.test(name) && name.endsWith(".weight");
   const values = weights(count, seed + 1, isNorm ? 0.1 : 1.2 / Math.sqrt(fanIn));
   return { dtype: "BF16", shape, values: isNorm ? values.map((value) => 1 + value) : values };
-}
-
-function namedFile(path: string, content: string | Uint8Array<ArrayBuffer>): File {
-  const file = new File([content], path.split("/").at(-1) ?? path);
-  Object.defineProperty(file, "webkitRelativePath", { value: `random/${path}` });
-  return file;
 }
 
 function configJson(sizes: RandomSizes, vocabularySize: number): object {
