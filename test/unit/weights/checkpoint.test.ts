@@ -7,6 +7,7 @@ import { openSource } from "../../../src/weights/open-source.ts";
 import type { Fault, FaultServer } from "../../support/fault-server.ts";
 import { startFaultServer } from "../../support/fault-server.ts";
 import { safetensorsFile, textFile } from "../../support/tiny-checkpoint.ts";
+import { oneTensor, torchFile } from "../../support/torch-file.ts";
 
 const ONE = { dtype: "F32" as const, shape: [1], values: [1] };
 const FIRST = safetensorsFile({ a: ONE, b: ONE });
@@ -70,9 +71,28 @@ describe("openCheckpoint", () => {
     await expect(open(files)).rejects.toThrow(/404 .*s-2\.safetensors/);
   });
 
-  test("says so when there are only PyTorch archives", async () => {
+  test("reads a PyTorch archive", async () => {
+    const { tensors } = await open({ "pytorch_model.bin": torchFile(oneTensor()) });
+    expect(tensors.get("w")).toMatchObject({ file: "pytorch_model.bin", dtype: "F32" });
+  });
+
+  test("prefers safetensors to a PyTorch archive beside them", async () => {
+    const files = { "model.safetensors": FIRST, "pytorch_model.bin": torchFile(oneTensor()) };
+    expect([...(await open(files)).tensors.keys()]).toEqual(["a", "b"]);
+  });
+
+  test("joins the PyTorch archives of an index", async () => {
+    const weightMap = { weight_map: { w: "pytorch_model-00001-of-00001.bin" } };
+    const { tensors } = await open({
+      "pytorch_model.bin.index.json": textFile(weightMap),
+      "pytorch_model-00001-of-00001.bin": torchFile(oneTensor()),
+    });
+    expect(tensors.get("w")?.file).toBe("pytorch_model-00001-of-00001.bin");
+  });
+
+  test("says what is wrong with a PyTorch archive", async () => {
     await expect(open({ "pytorch_model.bin": textFile("PK") })).rejects.toThrow(
-      /pytorch_model\.bin/,
+      /pytorch_model\.bin has no end of a zip archive/,
     );
   });
 
@@ -91,6 +111,44 @@ describe("openCheckpoint", () => {
     await expect(open({ "model.safetensors": FIRST }, failing)).rejects.toMatchObject({
       code: "download-failed",
     });
+  });
+});
+
+describe("openCheckpoint with further weight files", () => {
+  const DECODER = { file: "decoder.bin", prefix: "decoder.", isRequired: true };
+
+  test("puts their tensors under their prefix", async () => {
+    const files = { "model.safetensors": FIRST, "decoder.bin": torchFile(oneTensor()) };
+    const { tensors } = await openCheckpoint(await serve(files), { weightFiles: [DECODER] });
+    expect([...tensors.keys()]).toEqual(["a", "b", "decoder.w"]);
+    expect(tensors.get("decoder.w")?.file).toBe("decoder.bin");
+  });
+
+  test("needs no other weights", async () => {
+    const source = await serve({ "ae.safetensors": SECOND });
+    const ae = { file: "ae.safetensors", prefix: "", isRequired: true };
+    const { tensors } = await openCheckpoint(source, { weightFiles: [ae] });
+    expect([...tensors.keys()]).toEqual(["c"]);
+  });
+
+  test("leaves out those that are optional and not there", async () => {
+    const source = await serve({ "model.safetensors": FIRST });
+    const weightFiles = [{ ...DECODER, isRequired: false }];
+    expect((await openCheckpoint(source, { weightFiles })).tensors.size).toBe(2);
+  });
+
+  test("names one that is required and not there", async () => {
+    const source = await serve({ "model.safetensors": FIRST });
+    const opening = openCheckpoint(source, { weightFiles: [DECODER] });
+    await expect(opening).rejects.toThrow(/404 .*decoder\.bin/);
+  });
+
+  test("refuses two tensors of one name", async () => {
+    const source = await serve({ "model.safetensors": FIRST, "more.safetensors": FIRST });
+    const weightFiles = [{ file: "more.safetensors", prefix: "", isRequired: true }];
+    await expect(openCheckpoint(source, { weightFiles })).rejects.toThrow(
+      /"a" is both in model\.safetensors and in more\.safetensors/,
+    );
   });
 });
 
