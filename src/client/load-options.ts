@@ -20,7 +20,10 @@ export interface LoadOptions {
    * `{ vae: "stabilityai/sdxl-vae" }`. Default: a subfolder of that name, else what its authors use.
    */
   readonly companions?: Readonly<Record<string, SourceInput>>;
-  /** Bytes of device memory that the model may take; stages then take turns. Default: no limit. */
+  /**
+   * Bytes of weights that may be on the device at a time; stages that do not fit together then take turns and
+   * come back from the store. Default: no limit.
+   */
   readonly memoryBudgetBytes?: number;
   /** Base address of the hub or of a mirror of it. Default "https://huggingface.co". */
   readonly hubUrl?: string;

@@ -18,7 +18,7 @@ export interface LoadRequest {
   readonly manifestKey: string;
   /** Default: webgpu where there is an adapter, else wasm. */
   readonly backend?: BackendKind;
-  /** Stages share this many bytes of tensors; default: all stages stay resident. */
+  /** Most bytes of weights at a time; default: all stages stay resident. */
   readonly memoryBudgetBytes?: number;
 }
 

@@ -8,6 +8,7 @@ import { familyById } from "../models/registry.ts";
 import type { BackendKind, Runtime } from "../session/runtime.ts";
 import { createWasmRuntime } from "../session/wasm-runtime.ts";
 import { createWebGpuRuntime } from "../session/webgpu-runtime.ts";
+import { Residency } from "../session/residency.ts";
 import { WeightBank } from "../session/weight-bank.ts";
 import type { Manifest } from "../weights/manifest.ts";
 import { readTensors } from "../weights/read-model.ts";
@@ -35,7 +36,8 @@ export async function loadStages(
   }
   const runtime = await createRuntime(request.backend);
   try {
-    const compile = { runtime, store, manifest, onProgress, signal };
+    const { memoryBudgetBytes } = request;
+    const compile = { runtime, store, manifest, onProgress, signal, memoryBudgetBytes };
     return await compileStages(compile, started);
   } catch (error) {
     await runtime.dispose();
@@ -50,11 +52,13 @@ export interface CompileRequest {
   readonly manifest: Manifest;
   readonly onProgress: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
+  /** Most bytes of weights on the device at a time; absent: no limit. */
+  readonly memoryBudgetBytes?: number | undefined;
 }
 
 /** Uploads a stored model's weights to a runtime and compiles its stages. The runtime is disposed with them. */
 export async function compileStages(
-  { runtime, store, manifest, onProgress, signal }: CompileRequest,
+  { runtime, store, manifest, onProgress, signal, memoryBudgetBytes }: CompileRequest,
   started: number = performance.now(),
 ): Promise<LoadedModel> {
   const family = await familyById(manifest.family);
@@ -73,6 +77,7 @@ export async function compileStages(
     files,
     runtime,
     weights,
+    residency: new Residency(weights, memoryBudgetBytes),
     quantization: manifest.quantization,
     onStage: reportStage,
     ...(signal === undefined ? {} : { signal }),

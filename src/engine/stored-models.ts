@@ -13,7 +13,7 @@ import type { LoaderParts } from "./loader.ts";
  */
 export function loaderParts(open: () => Promise<WeightStore> = openSharedStore): LoaderParts {
   let opened: Promise<WeightStore> | undefined;
-  const store = (): Promise<WeightStore> => (opened ??= open());
+  const store = (): Promise<WeightStore> => (opened ??= open().then(withoutOrphans));
   return {
     importModel: async (request, tools) => importModel(request, await store(), tools),
     repairModel: async (request, tools) => repairModel(request, await store(), tools),
@@ -22,6 +22,13 @@ export function loaderParts(open: () => Promise<WeightStore> = openSharedStore):
     clearModels: async () => (await store()).clear(),
     measureUsage: async () => measureUsage(await store()),
   };
+}
+
+// What a crash or a closed tab left is kept for a week, so that a download may go on, and then given up. That
+// it could not be given up now is no reason to load nothing.
+async function withoutOrphans(store: WeightStore): Promise<WeightStore> {
+  await store.removeOrphans().catch(() => undefined);
+  return store;
 }
 
 // The engine reads what this worker writes: a store in this worker's memory is of no use to it.

@@ -10,6 +10,7 @@ import type { WeightDeclaration } from "../base/weight-declaration.ts";
 import type { WeightFile } from "../weights/checkpoint.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Runtime, Tensor } from "../session/runtime.ts";
+import type { Residency } from "../session/residency.ts";
 import type { WeightBank } from "../session/weight-bank.ts";
 import type { TokenCore } from "../tokens/generate-tokens.ts";
 import type { TextStream } from "../tokens/tokenizer.ts";
@@ -36,6 +37,8 @@ export interface StageContext<Config> {
   readonly quantization: Quantization;
   readonly runtime: Runtime;
   readonly weights: WeightBank;
+  /** Where the family adds its stages: they may have to take turns on the device. */
+  readonly residency: Residency;
   readonly signal?: AbortSignal;
   /** Called when a stage is being compiled, with its name. */
   readonly onStage?: (stage: string) => void;

@@ -63,10 +63,14 @@ export class WeightBank {
     }
   }
 
-  /** Bytes on the device of the parts that these graphs bind. */
-  bytes(graphs: readonly Graph[]): number {
-    const names = new Set(graphs.flatMap(({ weightParts }) => weightParts.map(({ name }) => name)));
-    return [...names].reduce((sum, name) => sum + (this.#tensors.get(name)?.byteLength ?? 0), 0);
+  /** Frees every part that none of these graphs binds. */
+  keep(graphs: readonly Graph[]): void {
+    const kept = new Set(graphs.flatMap(({ weightParts }) => weightParts.map(({ name }) => name)));
+    for (const [name, tensor] of this.#tensors) {
+      if (kept.has(name)) continue;
+      tensor.dispose();
+      this.#tensors.delete(name);
+    }
   }
 
   dispose(): void {

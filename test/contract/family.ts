@@ -9,7 +9,8 @@ import { generateText } from "../../src/tasks/generate-text.ts";
 /** A family on a backend. */
 export interface FamilySubject {
   readonly name: string;
-  open: () => Promise<LoadedModel>;
+  /** With a budget: stages that do not fit together take turns. */
+  open: (memoryBudgetBytes?: number) => Promise<LoadedModel>;
 }
 
 const DRAW: EditRequest = {
@@ -106,6 +107,19 @@ export function runFamilyContract({ name, open }: FamilySubject): void {
 
     test("a size that the model has no grid for is a RangeError", async () => {
       await expect(draw({ width: 7 })).rejects.toThrow(RangeError);
+    });
+
+    test("draws and writes the same with memory for one stage at a time", async () => {
+      const [picture, text] = [await draw(), await write()];
+      const sizes = model.info().stages.map(({ weightBytes }) => weightBytes);
+      const small = await open(Math.max(...sizes));
+      const isResident = () => small.info().stages.filter((stage) => stage.isResident).length;
+      for (let round = 0; round < 2; round++) {
+        expect((await finish(drawImages(small.stages, DRAW))).latents).toEqual(picture.latents);
+        expect((await finish(generateText(small.stages, WRITE))).text).toBe(text.text);
+        expect(isResident()).toBeLessThan(Math.max(2, sizes.length));
+      }
+      await small.dispose();
     });
 
     test("memory does not grow with drawings and answers", async () => {

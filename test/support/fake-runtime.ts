@@ -67,7 +67,10 @@ export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRu
   function createTensor(dtype: DType, shape: Shape, data?: ArrayBufferView): FakeTensor {
     const length = elementCount(shape);
     const numbers = dtype === "f32" ? new Float32Array(length) : new Int32Array(length);
-    if (data !== undefined) numbers.set(data as Float32Array);
+    if (data !== undefined) {
+      const { buffer, byteOffset, byteLength } = data;
+      new Uint8Array(numbers.buffer).set(new Uint8Array(buffer, byteOffset, byteLength));
+    }
     const tensor: FakeTensor = {
       dtype,
       shape,

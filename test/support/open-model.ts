@@ -9,11 +9,12 @@ import type { Runtime } from "../../src/session/runtime.ts";
 import { memoryKeyValue } from "../../src/weights/key-value.ts";
 import { WeightStore } from "../../src/weights/weight-store.ts";
 
-/** Imports and compiles. The runtime is disposed with the model. */
+/** Imports and compiles, with all stages on the device unless there is a budget. The runtime is disposed with the model. */
 export async function openModel(
   location: SourceLocation,
   quantization: Quantization,
   runtime: Runtime,
+  memoryBudgetBytes?: number,
 ): Promise<LoadedModel> {
   const store = new WeightStore(memoryKeyValue(), "memory");
   const quiet = { onProgress: () => undefined, signal: new AbortController().signal };
@@ -21,5 +22,5 @@ export async function openModel(
   const { manifestKey } = await importModel(request, store, quiet);
   const manifest = await store.readManifest(manifestKey);
   if (manifest === undefined) throw new Error("an imported model has a manifest");
-  return compileStages({ runtime, store, manifest, ...quiet });
+  return compileStages({ runtime, store, manifest, ...quiet, memoryBudgetBytes });
 }

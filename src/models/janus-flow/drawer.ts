@@ -19,7 +19,7 @@ import { firstNoise } from "../../flow/noise.ts";
 import { eulerSchedule, uniformLevels } from "../../flow/schedule.ts";
 import { createLoopSession, type LoopSession } from "../../session/loop-session.ts";
 import type { Session, Tensor } from "../../session/runtime.ts";
-import type { DrawDefaults, DrawRequest, DrawStage, StageContext } from "../family.ts";
+import type { DrawDefaults, DrawRequest, StageContext } from "../family.ts";
 import type { JanusFlowConfig } from "./config.ts";
 import { promptGraph } from "./core.ts";
 import { decoderGraph } from "./latents.ts";
@@ -50,8 +50,7 @@ interface FieldInputs {
 }
 
 /** The drawing half of a JanusFlow model. */
-export class JanusFlowDrawer implements DrawStage {
-  readonly maxImages = 0;
+export class JanusFlowDrawer {
   readonly #context: StageContext<JanusFlowConfig>;
   readonly #tokens: JanusTokens;
   readonly #decoder: Session;
@@ -83,12 +82,6 @@ export class JanusFlowDrawer implements DrawStage {
   /** Does the flow loop replay a captured command list; else why not. */
   get capture(): Pick<LoopSession, "isCaptured" | "note"> {
     return present(this.#field, "field").loop;
-  }
-
-  // The README's call: 30 steps, weight 2. https://github.com/deepseek-ai/Janus/blob/1daa72f/README.md#L620
-  defaults(): DrawDefaults {
-    const { imageSize } = this.#context.config;
-    return { width: imageSize, height: imageSize, steps: 30, guidance: 2 };
   }
 
   async prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {
@@ -244,6 +237,11 @@ export class JanusFlowDrawer implements DrawStage {
     const all = [latents, time, velocity, bias, positions, ...Object.values(rope), ...caches];
     for (const tensor of all) tensor.dispose();
   }
+}
+
+/** The numbers of the README's call: 30 steps, weight 2. https://github.com/deepseek-ai/Janus/blob/1daa72f/README.md#L620 */
+export function drawDefaults({ imageSize }: JanusFlowConfig): DrawDefaults {
+  return { width: imageSize, height: imageSize, steps: 30, guidance: 2 };
 }
 
 /** Every layer's key and value under port names whose # is the layer. */

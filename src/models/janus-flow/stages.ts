@@ -2,28 +2,33 @@
 import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
 import type { Quantization } from "../../base/dtype.ts";
-import { createTokenizer } from "../../tokens/tokenizer.ts";
+import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
 import type { JanusFlowConfig } from "./config.ts";
 import { embedGraph, prefillGraph, promptGraph } from "./core.ts";
-import { JanusFlowDrawer } from "./drawer.ts";
+import { drawDefaults, JanusFlowDrawer } from "./drawer.ts";
 import { decoderGraph } from "./latents.ts";
 import { findTokens } from "./prompt.ts";
 import { velocityGraph } from "./velocity.ts";
 import { visionGraph } from "./vision.ts";
 import { JanusFlowWriter } from "./writer.ts";
 
-/** The graphs of every stage; sequence sizes do not matter for the weights they bind. */
-function stageGraphs(config: JanusFlowConfig, options: GraphOptions): Record<string, Graph[]> {
+/** The graphs of both stages; sequence sizes do not matter for the weights they bind. */
+export function janusFlowGraphs(
+  config: JanusFlowConfig,
+  options: GraphOptions,
+): Record<"understand" | "draw", Graph[]> {
   return {
-    vision: [visionGraph(config, options)],
-    core: [
+    understand: [
+      visionGraph(config, options),
       embedGraph(config, options),
       prefillGraph(config, 1, options),
-      promptGraph(config, 1, 1, options),
     ],
-    flow: [velocityGraph(config, 1, 1, options)],
-    decoder: [decoderGraph(config, options)],
+    draw: [
+      promptGraph(config, 1, 1, options),
+      velocityGraph(config, 1, 1, options),
+      decoderGraph(config, options),
+    ],
   };
 }
 
@@ -32,7 +37,7 @@ export function declareJanusFlowWeights(
   config: JanusFlowConfig,
   quantization: Quantization,
 ): WeightDeclaration[] {
-  const graphs = Object.values(stageGraphs(config, { float: "f32", quantization })).flat();
+  const graphs = Object.values(janusFlowGraphs(config, { float: "f32", quantization })).flat();
   const byKey = new Map(
     graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
   );
@@ -43,47 +48,60 @@ export function declareJanusFlowWeights(
 export async function createJanusFlowStages(
   context: StageContext<JanusFlowConfig>,
 ): Promise<Stages> {
-  const { config, files, runtime, weights, quantization, signal, onStage } = context;
+  const { config, files, runtime, residency, quantization, signal, onStage } = context;
   const tokenizer = createTokenizer(files["tokenizer.json"], files["tokenizer_config.json"]);
   const tokens = findTokens(tokenizer, config.tags);
-  const graphs = stageGraphs(config, { float: runtime.float, quantization });
-
+  const graphs = janusFlowGraphs(config, { float: runtime.float, quantization });
+  const understand = residency.add({
+    name: "understand",
+    graphs: graphs.understand,
+    open: () => {
+      onStage?.("understand");
+      return JanusFlowWriter.create(context, tokens);
+    },
+  });
+  const draw = residency.add({
+    name: "draw",
+    graphs: graphs.draw,
+    open: () => {
+      onStage?.("draw");
+      return JanusFlowDrawer.create(context, tokens);
+    },
+  });
   onStage?.("weights");
-  await weights.load(Object.values(graphs).flat(), signal);
-  onStage?.("core and vision");
-  const writer = await JanusFlowWriter.create(context, tokens);
-  signal?.throwIfAborted();
-  onStage?.("flow and decoder");
-  const drawer = await JanusFlowDrawer.create(context, tokens);
-  signal?.throwIfAborted();
-
+  await residency.openAll(signal);
   return {
     runtime,
-    write: writer,
-    draw: drawer,
-    info: () => stagesInfo(context, graphs, writer, drawer),
-    dispose: async () => {
-      await writer.dispose();
-      await drawer.dispose();
+    write: {
+      stopIds: new Set([tokens.eos]),
+      createTextStream: () => createTextStream(tokens.tokenizer),
+      prefill: async (messages, maxTokens, abort) =>
+        (await understand.enter(abort)).prefill(messages, maxTokens, abort),
     },
+    draw: {
+      maxImages: 0,
+      defaults: () => drawDefaults(config),
+      prepare: async (request, abort) => (await draw.enter(abort)).prepare(request, abort),
+    },
+    info: () => stagesInfo(context, understand.opened, draw.opened),
+    dispose: () => residency.dispose(),
   };
 }
 
 function stagesInfo(
-  { weights }: StageContext<JanusFlowConfig>,
-  graphs: Record<string, Graph[]>,
-  writer: JanusFlowWriter,
-  drawer: JanusFlowDrawer,
+  { residency }: StageContext<JanusFlowConfig>,
+  writer: JanusFlowWriter | undefined,
+  drawer: JanusFlowDrawer | undefined,
 ): StagesInfo {
-  const loops = { decode: writer.capture, flow: drawer.capture };
-  const notes = Object.values(loops).flatMap(({ note }) => (note === undefined ? [] : [note]));
+  const loops = { decode: writer?.capture, flow: drawer?.capture };
+  const notes = Object.values(loops).flatMap((loop) =>
+    loop?.note === undefined ? [] : [loop.note],
+  );
   return {
-    stages: Object.entries(graphs).map(([name, stage]) => ({
-      name,
-      weightBytes: weights.bytes(stage),
-      isResident: true,
-    })),
-    captured: { decode: loops.decode.isCaptured, flow: loops.flow.isCaptured },
+    stages: residency.info(),
+    captured: Object.fromEntries(
+      Object.entries(loops).flatMap(([name, loop]) => (loop ? [[name, loop.isCaptured]] : [])),
+    ),
     notes,
   };
 }

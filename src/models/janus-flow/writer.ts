@@ -8,8 +8,7 @@ import { preprocess } from "../../pixels/preprocess.ts";
 import type { Pixels } from "../../base/pixels.ts";
 import type { Session, Tensor } from "../../session/runtime.ts";
 import { CachedCore } from "../../tokens/cached-core.ts";
-import { createTextStream } from "../../tokens/tokenizer.ts";
-import type { StageContext, WriteStage, WrittenPrompt } from "../family.ts";
+import type { StageContext, WrittenPrompt } from "../family.ts";
 import type { JanusFlowConfig } from "./config.ts";
 import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
 import { pictureSlots, visionGraph } from "./vision.ts";
@@ -19,8 +18,7 @@ import { promptLength, understandingPrompt, type JanusTokens, type PromptPart } 
 const CAPACITY_STEP = 256;
 
 /** The understanding half of a JanusFlow model. */
-export class JanusFlowWriter implements WriteStage {
-  readonly stopIds: ReadonlySet<number>;
+export class JanusFlowWriter {
   readonly #context: StageContext<JanusFlowConfig>;
   readonly #tokens: JanusTokens;
   readonly #embed: Session;
@@ -37,7 +35,6 @@ export class JanusFlowWriter implements WriteStage {
     this.#tokens = tokens;
     this.#embed = embed;
     this.#vision = vision;
-    this.stopIds = new Set([tokens.eos]);
   }
 
   /** Compiles the stages; weights must be loaded. */
@@ -57,10 +54,6 @@ export class JanusFlowWriter implements WriteStage {
   /** Does the decode loop replay a captured command list; else why not. */
   get capture(): CachedCore["capture"] {
     return present(this.#core, "core").capture;
-  }
-
-  createTextStream(): ReturnType<WriteStage["createTextStream"]> {
-    return createTextStream(this.#tokens.tokenizer);
   }
 
   async prefill(

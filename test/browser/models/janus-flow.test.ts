@@ -12,9 +12,10 @@ import { parseGoldens } from "../../support/safetensors-file.ts";
 const FOLDER = new URL("/test/golden/janus-flow/", location.href).href;
 
 for (const name of ["a", "b"]) {
-  const open = async () => {
+  const open = async (memoryBudgetBytes?: number) => {
     const runtime = await createWebGpuRuntime({ float: "f32" });
-    return openModel({ kind: "url", url: `${FOLDER}${name}/checkpoint/` }, "f32", runtime);
+    const location = { kind: "url", url: `${FOLDER}${name}/checkpoint/` } as const;
+    return openModel(location, "f32", runtime, memoryBudgetBytes);
   };
   runJanusFlowParity({ checkpoint: `${name} on WebGPU`, goldens: await fetchGoldens(name), open });
   if (name === "b") continue;

@@ -34,6 +34,13 @@ beforeEach(async () => {
 });
 
 describe("loaderParts", () => {
+  test("gives up what no model names and no download is going on with", async () => {
+    await store.put(new Uint8Array([9, 9, 9, 9]));
+    expect((await store.usage()).shards).toBe(2);
+    await loaderParts(async () => store).listModels();
+    expect((await store.usage()).shards).toBe(1);
+  });
+
   test("lists stored models as an application knows them", async () => {
     const [first] = await loaderParts(async () => store).listModels();
     expect(first).toMatchObject({

@@ -7,9 +7,10 @@ import { goldenFolder, readJanusFlowGoldens } from "../../../support/janus-flow-
 import { openModel } from "../../../support/open-model.ts";
 
 for (const name of ["a", "b"] as const) {
-  const open = async () => {
+  const open = async (memoryBudgetBytes?: number) => {
     const files = folderFiles(new URL("checkpoint/", goldenFolder(name)));
-    return openModel({ kind: "files", files }, "f32", await createWasmRuntime());
+    const runtime = await createWasmRuntime();
+    return openModel({ kind: "files", files }, "f32", runtime, memoryBudgetBytes);
   };
   runJanusFlowParity({ checkpoint: name, goldens: readJanusFlowGoldens(name), open });
   if (name === "a") runFamilyContract({ name: "janus-flow on wasm", open });
