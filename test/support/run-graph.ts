@@ -108,7 +108,11 @@ function result(output: Value, results: Readonly<Record<string, ort.Tensor>>): R
   if (tensor === undefined || !same || tensor.dims.length !== output.shape.length) {
     throw new Error(`${output.name} is [${tensor?.dims.join()}], not [${output.shape.join()}]`);
   }
-  const { data } = tensor;
-  const values = data instanceof Uint16Array ? f16ToF32(data) : Float32Array.from(data as never);
-  return { shape: tensor.dims, values };
+  return { shape: tensor.dims, values: widened(tensor.data) };
+}
+
+function widened(data: ort.Tensor["data"]): Float32Array {
+  if (data instanceof Uint16Array) return f16ToF32(data);
+  if (data instanceof BigInt64Array) return Float32Array.from(data, Number);
+  return Float32Array.from(data as never);
 }

@@ -14,6 +14,8 @@ import { rmsNorm } from "./norm.ts";
 /** Sizes of a core and the prefix of its checkpoint names. */
 export interface LlamaConfig {
   readonly prefix: string;
+  /** What stands between the prefix and `layers` or `norm`; default `model.`. */
+  readonly body?: string;
   readonly hiddenSize: number;
   readonly layers: number;
   readonly heads: number;
@@ -63,7 +65,8 @@ export type LlamaAttention =
       readonly length: number;
     };
 
-type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
+/** Queries, keys and values of a layer -> what its slots attend to, [rows, slots, heads * headDim]. */
+export type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
 
 /**
  * Embeddings [rows, slots, hidden] -> hidden states behind the final norm, of the same shape.
@@ -88,15 +91,49 @@ export function llamaBody(
     const normedK = normalizeHeads(g, k, { part: "k", layer, heads: config.kvHeads });
     return plainAttend(layer, normedQ, normedK, v);
   };
+  const base = `${config.prefix}${config.body ?? "model."}`;
   let x = embeddings;
   for (let layer = 0; layer < config.layers; layer++) {
-    const name = `${config.prefix}model.layers.${layer}.`;
-    const normed = rmsNorm(g, x, norm(config, `${name}input_layernorm.weight`));
-    x = add(g, x, selfAttention(g, normed, config, `${name}self_attn.`, layer, attend));
-    const behind = rmsNorm(g, x, norm(config, `${name}post_attention_layernorm.weight`));
-    x = add(g, x, swiglu(g, behind, config, `${name}mlp.`));
+    x = llamaLayer(g, x, config, { name: `${base}layers.${layer}.`, layer, attend });
   }
-  return rmsNorm(g, x, norm(config, `${config.prefix}model.norm.weight`));
+  return rmsNorm(g, x, norm(config, `${base}norm.weight`));
+}
+
+/** One layer: its checkpoint names' prefix, its number, and where its keys and values come from. */
+export interface LlamaLayer {
+  readonly name: string;
+  readonly layer: number;
+  readonly attend: Attend;
+}
+
+/** One layer of a core over x [rows, slots, hidden], for those who stack their own. */
+export function llamaLayer(
+  g: GraphBuilder,
+  x: Value,
+  config: LlamaConfig,
+  { name, layer, attend }: LlamaLayer,
+): Value {
+  const normed = rmsNorm(g, x, norm(config, `${name}input_layernorm.weight`));
+  const seen = add(g, x, selfAttention(g, normed, config, `${name}self_attn.`, layer, attend));
+  const behind = rmsNorm(g, seen, norm(config, `${name}post_attention_layernorm.weight`));
+  return add(g, seen, swiglu(g, behind, config, `${name}mlp.`));
+}
+
+/**
+ * Attention of every slot to every slot, without a cache: inputs `positions` i64 [1, length] and the tables.
+ */
+export function attendWhole(g: GraphBuilder, config: LlamaConfig, length: number): Attend {
+  const positions = g.input("positions", "i64", [1, length]);
+  const tables = ropeInputs(g, config, "slots");
+  return (_layer, q, k, v) => {
+    const keys = rotaryEmbedding(g, k, positions, tables, config.kvHeads);
+    const inputs = {
+      q: rotaryEmbedding(g, q, positions, tables, config.heads),
+      k: repeatHeads(g, keys, config),
+      v: repeatHeads(g, v, config),
+    };
+    return multiHeadAttention(g, inputs, config.heads);
+  };
 }
 
 /** Hidden states [..., hidden] -> logits f32 [..., vocabulary]. */

@@ -13,22 +13,23 @@ export interface TimeEmbeddingConfig {
   /** Number of sinusoids, half cosines and half sines. */
   readonly width: number;
   readonly hidden: number;
+  /** What the sinusoids see of a time of 1; default 1000, to which diffusers' times run. */
+  readonly scale?: number;
+  /** Names of the two linear layers behind the prefix; default diffusers'. */
+  readonly layers?: readonly [string, string];
 }
 
-// The networks were trained on times that run to 1000.
 const TIME_SCALE = 1000;
 const MAX_PERIOD = 10000;
 
 /** time f32 [1] in [0, 1] -> [1, hidden]. */
-export function timeEmbedding(
-  g: GraphBuilder,
-  time: Value,
-  { prefix, width, hidden }: TimeEmbeddingConfig,
-): Value {
-  const tau = mul(g, reshape(g, time, [1, 1]), g.scalar(TIME_SCALE, "f32"));
+export function timeEmbedding(g: GraphBuilder, time: Value, config: TimeEmbeddingConfig): Value {
+  const { prefix, width, hidden, scale = TIME_SCALE } = config;
+  const [first, second] = config.layers ?? ["linear_1", "linear_2"];
+  const tau = mul(g, reshape(g, time, [1, 1]), g.scalar(scale, "f32"));
   const waves = cast(g, sinusoids(g, tau, width), g.float); // [1, width]
-  const inner = linear(g, waves, biased(`${prefix}linear_1`, hidden));
-  return linear(g, silu(g, inner), biased(`${prefix}linear_2`, hidden)); // [1, hidden]
+  const inner = linear(g, waves, biased(`${prefix}${first}`, hidden));
+  return linear(g, silu(g, inner), biased(`${prefix}${second}`, hidden)); // [1, hidden]
 }
 
 const FULL_TURN = 2 * Math.PI;

@@ -1,5 +1,6 @@
-// diffusers' AutoencoderKL (the SDXL VAE): residual blocks, one attention in the middle, nearest upsampling
-// in the decoder and strided convolutions in the encoder.
+// Convolutional autoencoders: residual blocks, attention in the middle and on chosen levels, nearest
+// upsampling in the decoder and strided convolutions in the encoder. diffusers' AutoencoderKL (SDXL, FLUX)
+// and the VQ-GANs of taming-transformers, Chameleon and Janus are this one network; names and sizes differ.
 // https://github.com/huggingface/diffusers/blob/v0.31.0/src/diffusers/models/autoencoders/vae.py
 import { present } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
@@ -11,17 +12,43 @@ import { padEnd, reshape, split, transpose, upsampleNearest } from "../ops/movem
 import { fixed, imageSizes } from "../ops/sizes.ts";
 import { linear, plain } from "./linear.ts";
 import { groupNorm } from "./norm.ts";
+import { DIFFUSERS_NAMES, type AutoencoderNames } from "./vae-names.ts";
 
 /** Sizes of an autoencoder, as its config.json has them. */
 export interface VaeConfig {
   /** Channels of each level, the highest resolution first. */
   readonly blockOutChannels: readonly number[];
+  /** Residual blocks of one level of the encoder; the decoder has one more. */
   readonly layersPerBlock: number;
   readonly normNumGroups: number;
+  /** Channels of what is decoded: latents, or the vectors of a codebook. */
   readonly latentChannels: number;
+  /** Channels between the quant convolutions and the networks; default `latentChannels`. */
+  readonly innerChannels?: number;
   readonly useQuantConv: boolean;
   readonly usePostQuantConv: boolean;
   readonly midAttention: boolean;
+  /** Levels with attention behind every residual block, 0 the highest resolution; default none. */
+  readonly attentionLevels?: readonly number[];
+  /** What the checkpoint calls the parts; default diffusers' names. */
+  readonly names?: AutoencoderNames;
+  /** What stands before every name; default nothing. */
+  readonly prefix?: string;
+}
+
+/** A config with its defaults, and the half of the network that its names are in. */
+interface Half extends VaeConfig {
+  readonly names: AutoencoderNames;
+  readonly prefix: string;
+  readonly base: string;
+}
+
+/** Names and channels of one level. */
+interface Level {
+  readonly name: string;
+  readonly channels: number;
+  readonly blocks: number;
+  readonly hasAttention: boolean;
 }
 
 const EPS = 1e-6;
@@ -29,23 +56,22 @@ const PIXEL_CHANNELS = 3;
 
 /** latents [1, latent channels, h, w] -> image [1, 3, h 2^(levels-1), w 2^(levels-1)], nominally in [-1, 1]. */
 export function vaeDecoder(g: GraphBuilder, latents: Value, config: VaeConfig): Value {
-  const levels = config.blockOutChannels.toReversed();
-  const deepest = present(levels[0], "level");
+  const half = halfOf(config, "decoder");
+  const { names, base, prefix } = half;
+  const levels = config.blockOutChannels.map((_, depth) => upLevel(half, depth)).toReversed();
+  const inner = config.innerChannels ?? config.latentChannels;
   let x = config.usePostQuantConv
-    ? conv(g, latents, "post_quant_conv", config.latentChannels, 1)
+    ? conv(g, latents, `${prefix}post_quant_conv`, inner, 1)
     : latents;
-  x = conv(g, x, "decoder.conv_in", deepest, 3);
-  x = midBlock(g, x, "decoder.mid_block.", config);
-  for (const [level, channels] of levels.entries()) {
-    const name = `decoder.up_blocks.${level}.`;
-    for (let layer = 0; layer <= config.layersPerBlock; layer++) {
-      x = residual(g, x, `${name}resnets.${layer}.`, channels, config);
-    }
-    if (level === levels.length - 1) continue;
-    x = conv(g, upsampleNearest(g, x), `${name}upsamplers.0.conv`, channels, 3);
+  x = conv(g, x, `${base}conv_in`, present(levels[0], "level").channels, 3);
+  x = middle(g, x, half);
+  for (const [index, level] of levels.entries()) {
+    x = blocksOf(g, x, level, half);
+    if (index === levels.length - 1) continue;
+    x = conv(g, upsampleNearest(g, x), `${level.name}${names.upsample}`, level.channels, 3);
   }
-  const normed = norm(g, x, "decoder.conv_norm_out", config);
-  return conv(g, silu(g, normed), "decoder.conv_out", PIXEL_CHANNELS, 3);
+  const normed = norm(g, x, `${base}${names.normOut}`, config);
+  return conv(g, silu(g, normed), `${base}conv_out`, PIXEL_CHANNELS, 3);
 }
 
 /** image [1, 3, height, width] in [-1, 1] -> mean and log variance of the latents, [1, latent channels, h, w] each. */
@@ -54,77 +80,119 @@ export function vaeEncoder(
   image: Value,
   config: VaeConfig,
 ): { readonly mean: Value; readonly logVariance: Value } {
-  const levels = config.blockOutChannels;
-  const moments = 2 * config.latentChannels;
-  let x = conv(g, image, "encoder.conv_in", present(levels[0], "level"), 3);
-  for (const [level, channels] of levels.entries()) {
-    const name = `encoder.down_blocks.${level}.`;
-    for (let layer = 0; layer < config.layersPerBlock; layer++) {
-      x = residual(g, x, `${name}resnets.${layer}.`, channels, config);
-    }
-    if (level === levels.length - 1) continue;
-    // The reference pads right and bottom only.
-    const padded = padEnd(g, x, 1);
-    x = conv(g, padded, `${name}downsamplers.0.conv`, channels, 3, { stride: 2, padding: 0 });
-  }
-  x = midBlock(g, x, "encoder.mid_block.", config);
-  x = conv(g, silu(g, norm(g, x, "encoder.conv_norm_out", config)), "encoder.conv_out", moments, 3);
-  if (config.useQuantConv) x = conv(g, x, "quant_conv", moments, 1);
-  const [mean, logVariance] = split(g, x, 2, 1);
+  const [mean, logVariance] = split(g, encode(g, image, config, 2), 2, 1);
   return { mean: present(mean, "mean"), logVariance: present(logVariance, "log variance") };
 }
 
-function midBlock(g: GraphBuilder, x: Value, name: string, config: VaeConfig): Value {
-  const [, channels] = imageSizes(x);
-  const before = residual(g, x, `${name}resnets.0.`, channels, config);
-  const seen = config.midAttention
-    ? pixelAttention(g, before, `${name}attentions.0.`, config)
-    : before;
-  return residual(g, seen, `${name}resnets.1.`, channels, config);
+/** image [1, 3, height, width] in [-1, 1] -> features [1, latent channels, h, w], not yet codes (codebook.ts). */
+export function vqEncoder(g: GraphBuilder, image: Value, config: VaeConfig): Value {
+  return encode(g, image, config, 1);
 }
 
-function residual(
-  g: GraphBuilder,
-  x: Value,
-  name: string,
-  channels: number,
-  config: VaeConfig,
-): Value {
-  let y = conv(g, silu(g, norm(g, x, `${name}norm1`, config)), `${name}conv1`, channels, 3);
-  y = conv(g, silu(g, norm(g, y, `${name}norm2`, config)), `${name}conv2`, channels, 3);
-  const shortcut = x.shape[1] === channels ? x : conv(g, x, `${name}conv_shortcut`, channels, 1);
+/** @param moments - what is given for each latent: 2 for a mean and a log variance */
+function encode(g: GraphBuilder, image: Value, config: VaeConfig, moments: 1 | 2): Value {
+  const half = halfOf(config, "encoder");
+  const { names, base, prefix } = half;
+  const levels = config.blockOutChannels.map((_, depth) => downLevel(half, depth));
+  const inner = config.innerChannels ?? config.latentChannels;
+  let x = conv(g, image, `${base}conv_in`, present(levels[0], "level").channels, 3);
+  for (const [index, level] of levels.entries()) {
+    x = blocksOf(g, x, level, half);
+    if (index === levels.length - 1) continue;
+    // The reference pads right and bottom only.
+    const options = { stride: 2, padding: 0 };
+    x = conv(g, padEnd(g, x, 1), `${level.name}${names.downsample}`, level.channels, 3, options);
+  }
+  const normed = norm(g, middle(g, x, half), `${base}${names.normOut}`, config);
+  x = conv(g, silu(g, normed), `${base}conv_out`, moments * inner, 3);
+  if (!config.useQuantConv) return x;
+  return conv(g, x, `${prefix}quant_conv`, moments * config.latentChannels, 1);
+}
+
+function halfOf(config: VaeConfig, name: "encoder" | "decoder"): Half {
+  const { prefix = "", names = DIFFUSERS_NAMES } = config;
+  return { ...config, names, prefix, base: `${prefix}${name}.` };
+}
+
+function downLevel({ base, names, layersPerBlock, ...half }: Half, depth: number): Level {
+  return {
+    name: `${base}${numbered(names.down, depth)}`,
+    channels: present(half.blockOutChannels[depth], "level"),
+    blocks: layersPerBlock,
+    hasAttention: half.attentionLevels?.includes(depth) ?? false,
+  };
+}
+
+function upLevel(half: Half, depth: number): Level {
+  const { names, base, blockOutChannels } = half;
+  const index = names.upStartsAt === "finest" ? depth : blockOutChannels.length - 1 - depth;
+  const name = `${base}${numbered(names.up, index)}`;
+  return { ...downLevel(half, depth), name, blocks: half.layersPerBlock + 1 };
+}
+
+function numbered(name: string, index: number): string {
+  return name.replace("#", String(index));
+}
+
+function blocksOf(g: GraphBuilder, x: Value, level: Level, half: Half): Value {
+  const { residual: block, attention } = half.names;
+  let y = x;
+  for (let index = 0; index < level.blocks; index++) {
+    y = residual(g, y, `${level.name}${numbered(block, index)}`, level.channels, half);
+    if (!level.hasAttention) continue;
+    y = pixelAttention(g, y, `${level.name}${numbered(attention, index)}`, half);
+  }
+  return y;
+}
+
+function middle(g: GraphBuilder, x: Value, half: Half): Value {
+  const [, channels] = imageSizes(x);
+  const [first, attention, last] = half.names.middle;
+  const before = residual(g, x, `${half.base}${first}`, channels, half);
+  const seen = half.midAttention
+    ? pixelAttention(g, before, `${half.base}${attention}`, half)
+    : before;
+  return residual(g, seen, `${half.base}${last}`, channels, half);
+}
+
+function residual(g: GraphBuilder, x: Value, name: string, channels: number, half: Half): Value {
+  let y = conv(g, silu(g, norm(g, x, `${name}norm1`, half)), `${name}conv1`, channels, 3);
+  y = conv(g, silu(g, norm(g, y, `${name}norm2`, half)), `${name}conv2`, channels, 3);
+  const isSame = x.shape[1] === channels;
+  const shortcut = isSame ? x : conv(g, x, `${name}${half.names.shortcut}`, channels, 1);
   return add(g, shortcut, y);
 }
 
 /**
- * One head over all pixels. Linear layers may be stored as 1 x 1 convolutions under their older names.
+ * One head over all pixels. Linear layers may be stored as 1 x 1 convolutions.
  * Spelled out: onnxruntime's fused attention has no tile for a head of 512 and falls back to a kernel that
  * took 2.5 times as long for 48 x 48 pixels (onnxruntime-web 1.30, SwiftShader).
  */
-function pixelAttention(g: GraphBuilder, x: Value, name: string, config: VaeConfig): Value {
+function pixelAttention(g: GraphBuilder, x: Value, name: string, half: Half): Value {
+  const { attentionNorm, projections } = half.names;
   const [, channels, height, width] = imageSizes(x);
-  const normed = norm(g, x, `${name}group_norm`, config);
+  const normed = norm(g, x, `${name}${attentionNorm}`, half);
   const flat = reshape(g, normed, [1, channels, height * width]);
   const pixels = transpose(g, flat, [0, 2, 1]); // [1, pixels, channels]
-  const project = (input: Value, current: string, old: string): Value =>
+  const project = (input: Value, [current = "", ...old]: readonly string[]): Value =>
     linear(g, input, {
       weight: `${name}${current}.weight`,
       bias: `${name}${current}.bias`,
-      aliases: [`${name}${old}.weight`],
-      biasAliases: [`${name}${old}.bias`],
+      aliases: old.map((other) => `${name}${other}.weight`),
+      biasAliases: old.map((other) => `${name}${other}.bias`),
       out: channels,
       keepAtLeast: "f16",
     });
-  const q = mul(g, project(pixels, "to_q", "query"), g.scalar(channels ** -0.5));
-  const k = project(pixels, "to_k", "key");
-  const v = project(pixels, "to_v", "value");
+  const q = mul(g, project(pixels, projections.q), g.scalar(channels ** -0.5));
+  const k = project(pixels, projections.k);
+  const v = project(pixels, projections.v);
   const scores = softmax(g, matmul(g, q, transpose(g, k, [0, 2, 1]))); // [1, pixels, pixels]
-  const out = project(matmul(g, scores, v), "to_out.0", "proj_attn");
+  const out = project(matmul(g, scores, v), projections.out);
   return add(g, reshape(g, transpose(g, out, [0, 2, 1]), x.shape), x);
 }
 
-function norm(g: GraphBuilder, x: Value, name: string, { normNumGroups }: VaeConfig): Value {
-  return groupNorm(g, x, { name, groups: normNumGroups, eps: EPS });
+function norm(g: GraphBuilder, x: Value, name: string, config: VaeConfig): Value {
+  return groupNorm(g, x, { name, groups: config.normNumGroups, eps: EPS });
 }
 
 function conv(

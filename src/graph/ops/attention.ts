@@ -7,13 +7,17 @@ import { fixed } from "./sizes.ts";
 
 const MICROSOFT = "com.microsoft";
 
-/** Rotates [rows, slots, heads * size] by position: halves of each head are the pair (rotate-half). */
+/**
+ * Rotates [rows, slots, heads * size] by position: halves of each head are the pair (rotate-half), or with
+ * `interleaved` neighbours are.
+ */
 export function rotaryEmbedding(
   g: GraphBuilder,
   x: Value,
   positions: Value,
   tables: { readonly cos: Value; readonly sin: Value },
   heads: number,
+  interleaved = false,
 ): Value {
   const half = fixed(tables.cos.shape[1]);
   assert(
@@ -21,7 +25,8 @@ export function rotaryEmbedding(
     `[${x.shape.join()}] has ${heads} heads of ${2 * half}`,
   );
   const inputs = [x, positions, tables.cos, tables.sin];
-  return one(g.node("RotaryEmbedding", inputs, [x], { num_heads: heads }, MICROSOFT));
+  const attributes = { num_heads: heads, ...(interleaved ? { interleaved: 1 } : {}) };
+  return one(g.node("RotaryEmbedding", inputs, [x], attributes, MICROSOFT));
 }
 
 /**

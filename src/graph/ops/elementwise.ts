@@ -24,6 +24,11 @@ export function div(g: GraphBuilder, a: Value, b: Value): Value {
   return binary(g, "Div", a, b);
 }
 
+/** The larger of a and b. */
+export function max(g: GraphBuilder, a: Value, b: Value): Value {
+  return binary(g, "Max", a, b);
+}
+
 /** 1 / (1 + e^-x) */
 export function sigmoid(g: GraphBuilder, x: Value): Value {
   return unary(g, "Sigmoid", x);
@@ -37,6 +42,16 @@ export function silu(g: GraphBuilder, x: Value): Value {
 /** GELU with the exact error function. */
 export function gelu(g: GraphBuilder, x: Value): Value {
   return unary(g, "Gelu", x);
+}
+
+/** GELU by its tanh approximation. */
+export function geluTanh(g: GraphBuilder, x: Value): Value {
+  return one(g.node("Gelu", [x], [x], { approximate: "tanh" }));
+}
+
+/** The larger of x and 0. */
+export function relu(g: GraphBuilder, x: Value): Value {
+  return unary(g, "Relu", x);
 }
 
 /** The largest integer that is not above x. */

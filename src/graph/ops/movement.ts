@@ -52,6 +52,23 @@ export function split(g: GraphBuilder, x: Value, parts: number, axis: number): V
   return g.node("Split", [x], outputs, { axis, num_outputs: parts });
 }
 
+/** x cut into parts of these sizes along an axis. */
+export function splitSizes(
+  g: GraphBuilder,
+  x: Value,
+  sizes: readonly number[],
+  axis: number,
+): Value[] {
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  assert(x.shape[axis] === total, `[${x.shape.join()}] splits into ${sizes.join()} at ${axis}`);
+  const outputs = sizes.map((size) => ({
+    dtype: x.dtype,
+    shape: x.shape.map((whole, index) => (index === axis ? size : whole)),
+  }));
+  const lengths = g.constant("i64", [sizes.length], BigInt64Array.from(sizes, BigInt));
+  return g.node("Split", [x, lengths], outputs, { axis });
+}
+
 /** x[start:] along an axis; a negative start counts from the end. */
 export function slice(
   g: GraphBuilder,

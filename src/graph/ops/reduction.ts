@@ -13,6 +13,12 @@ export function reduceL2(g: GraphBuilder, x: Value, axes: readonly number[]): Va
   return reduce(g, "ReduceL2", x, axes);
 }
 
+/** Index i64 of the largest value along the last axis, which is gone; of equal values the first. */
+export function argMax(g: GraphBuilder, x: Value): Value {
+  const type = { dtype: "i64", shape: x.shape.slice(0, -1) } as const;
+  return one(g.node("ArgMax", [x], [type], { axis: -1, keepdims: 0 }));
+}
+
 /** x / rms(x) * weight over the last axis, statistics in f32. */
 export function simplifiedLayerNorm(g: GraphBuilder, x: Value, weight: Value, eps: number): Value {
   const attributes = { axis: -1, epsilon: { float: eps }, stash_type: 1 };
