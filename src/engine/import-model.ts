@@ -12,7 +12,8 @@ import { importCheckpoint, repairShards } from "../weights/import-checkpoint.ts"
 import { parseJson } from "../weights/json-file.ts";
 import { manifestKey } from "../weights/manifest.ts";
 import type { Manifest } from "../weights/manifest.ts";
-import { openSource } from "../weights/open-source.ts";
+import { openSource as openAnySource } from "../weights/open-source.ts";
+import { installPacked, readPackedManifest, repairPacked } from "../weights/packed-model.ts";
 import type { SourceOptions } from "../weights/open-source.ts";
 import type { CheckpointSource, ReadOptions } from "../weights/source.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
@@ -20,6 +21,7 @@ import { parseFiles } from "./checkpoint-files.ts";
 import type { ImportOutcome, ImportRequest, ImportTools } from "./loader.ts";
 
 const CONFIG = "config.json";
+const NOTHING_LOADED = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
 
 /**
  * Stores a checkpoint, unless it is stored.
@@ -39,7 +41,10 @@ export async function importModel(
     return outcomeOf(stored, true);
   }
   try {
-    return outcomeOf(await fetchModel(request.quantization, opened, store, tools), false);
+    const manifest =
+      (await installConverted(request, opened, store, tools)) ??
+      (await fetchModel(request.quantization, opened, store, tools));
+    return outcomeOf(manifest, false);
   } finally {
     opened.source.close();
   }
@@ -61,9 +66,13 @@ export async function repairModel(
   const hashes = await damagedShards(manifest, store, tools.signal);
   if (hashes.length === 0) return;
   const { source, ...opened } = await open(pinRequest(request, manifest), tools);
+  const { onProgress, signal } = tools;
+  if (manifest.packed !== undefined) {
+    await repairPacked({ manifest, hashes, source, store, onProgress, signal });
+    return;
+  }
   const family = pinFamily(await familyById(manifest.family), manifest);
   const companions = await openCompanions(family, { source, ...opened }, tools);
-  const { onProgress, signal } = tools;
   const sources = { ...companions, "": source };
   await repairShards({ manifest, hashes, sources, store, onProgress, signal });
 }
@@ -78,7 +87,7 @@ interface Opened {
 // Nothing is contacted yet.
 async function open(
   { location, companions, quantization, hubUrl }: ImportRequest,
-  { fetch }: ImportTools,
+  { fetch, openSource = openAnySource }: ImportTools,
 ): Promise<Opened & { readonly key: string }> {
   const sourceOptions = { fetch, ...(hubUrl === undefined ? {} : { hubUrl }) };
   const source = await openSource(location, sourceOptions);
@@ -91,6 +100,22 @@ async function open(
   return { source, chosen, sourceOptions, key };
 }
 
+// The folder's own converted model, if there is one. It was made with companions of its own, so it is
+// left alone when the caller names others.
+async function installConverted(
+  { quantization }: ImportRequest,
+  { key, source, chosen }: Opened & { readonly key: string },
+  store: WeightStore,
+  { onProgress, signal }: ImportTools,
+): Promise<Manifest | undefined> {
+  if (Object.keys(chosen).length > 0) return undefined;
+  onProgress({ phase: "resolve", file: CONFIG, ...NOTHING_LOADED });
+  const manifest = await readPackedManifest(source, { key, quantization }, { signal });
+  if (!manifest) return undefined;
+  await familyById(manifest.family);
+  return installPacked({ manifest, source, store, onProgress, signal });
+}
+
 async function fetchModel(
   quantization: Quantization,
   { key, ...opened }: Opened & { readonly key: string },
@@ -98,8 +123,7 @@ async function fetchModel(
   { onProgress, signal }: ImportTools,
 ): Promise<Manifest> {
   const { source } = opened;
-  const resolving = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
-  onProgress({ phase: "resolve", file: CONFIG, ...resolving });
+  onProgress({ phase: "resolve", file: CONFIG, ...NOTHING_LOADED });
   const config = await readSideFiles(source, [{ name: CONFIG, isRequired: true }], { signal });
   const family = await detectFamily(parseJson(config[CONFIG] ?? "", CONFIG));
   const rest = family.sideFiles.filter(({ name }) => name !== CONFIG);

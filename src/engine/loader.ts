@@ -10,6 +10,7 @@ import type { FetchLike, LentFetch } from "../base/wire-fetch.ts";
 import { borrowFetch } from "../base/wire-fetch.ts";
 import type { Listener } from "../base/wire.ts";
 import { EventSink } from "../base/wire.ts";
+import type { openSource } from "../weights/open-source.ts";
 import { Queue } from "./queue.ts";
 
 /** Which checkpoint to store, and how. */
@@ -28,6 +29,8 @@ export interface ImportTools {
   readonly fetch?: FetchLike;
   readonly onProgress: (progress: LoadProgress) => void;
   readonly signal: AbortSignal;
+  /** Opens what a location names; default: what a browser can open. */
+  readonly openSource?: typeof openSource;
 }
 
 /** A stored model. */

@@ -2,12 +2,14 @@
 // time, large ones in slices; what is stored is kept when the loop is stopped, and found again.
 import { assert } from "../base/assert.ts";
 import type { Quantization } from "../base/dtype.ts";
-import { fail, ModelError } from "../base/errors.ts";
+import { fail } from "../base/errors.ts";
+import type { ModelError } from "../base/errors.ts";
 import type { LoadProgress } from "../base/events.ts";
 import type { WeightDeclaration } from "../base/weight-declaration.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { convertJob } from "./convert-job.ts";
 import { sha256 } from "./hash.ts";
+import { journalledSink, storedShards } from "./journal.ts";
 import type { Job, Layout } from "./layout.ts";
 import { layOut, SHARD_BYTES } from "./layout.ts";
 import type { Manifest, Provenance, ShardRef } from "./manifest.ts";
@@ -69,13 +71,11 @@ export async function importCheckpoint(request: ImportRequest): Promise<Manifest
   const plan = await planHash(recipes, layout, checkpoints);
   const shards = await storedShards(store, key, plan);
   const first = shards.length;
+  const put = journalledSink(store, { key, plan, shards, totalBytes: layout.totalBytes });
   const sink: ShardSink = async (shard, bytes) => {
     assert(shard === shards.length, `shard ${shard} follows ${shards.length}`);
     signal?.throwIfAborted();
-    const journal = (ref: ShardRef) =>
-      [key, { plan, shards: [...shards, ref], updatedAt: Date.now() }] as const;
-    const put = store.put(bytes, { journal });
-    shards.push(await put.catch(withTotals(layout, shards)));
+    await put(shard, bytes);
   };
   const sources = sourcesOf(checkpoints);
   await runJobs({ ...request, layout, sources, isWanted: (shard) => shard >= first, sink });
@@ -156,17 +156,6 @@ function touches(
   return false;
 }
 
-// Shards of an earlier attempt at exactly this plan, up to the first one that is gone.
-async function storedShards(store: WeightStore, key: string, plan: string): Promise<ShardRef[]> {
-  const journal = await store.readJournal(key);
-  const shards: ShardRef[] = [];
-  for (const shard of journal?.plan === plan ? journal.shards : []) {
-    if (!(await store.has(shard.hash))) break;
-    shards.push(shard);
-  }
-  return shards;
-}
-
 // Hash of everything that decides the stored bytes: what is read, from which version, in which layout.
 function planHash(
   recipes: readonly WeightRecipe[],
@@ -214,24 +203,6 @@ function sourcesOf(
   checkpoints: Readonly<Record<string, Checkpoint>>,
 ): Record<string, CheckpointSource> {
   return Object.fromEntries(Object.entries(checkpoints).map(([id, { source }]) => [id, source]));
-}
-
-// A full disk is only a useful message with the numbers of the whole model.
-function withTotals(
-  { totalBytes }: Layout,
-  shards: readonly ShardRef[],
-): (error: unknown) => never {
-  return (error) => {
-    if (!ModelError.isModelError(error) || error.code !== "quota-exceeded") throw error;
-    const storedBytes = shards.reduce((sum, { bytes }) => sum + bytes, 0);
-    const stored = `${mib(storedBytes)} of ${mib(totalBytes)} MiB are stored and will be reused.`;
-    const details = { ...error.details, storedBytes, neededBytes: totalBytes - storedBytes };
-    throw fail("quota-exceeded", `${error.message} ${stored}`, details, error);
-  };
-}
-
-function mib(bytes: number): number {
-  return Math.ceil(bytes / 2 ** 20);
 }
 
 function sourceChanged({ source }: Manifest): ModelError {

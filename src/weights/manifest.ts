@@ -41,6 +41,8 @@ export interface Manifest extends Provenance {
   readonly shardBytes: number;
   readonly shards: readonly ShardRef[];
   readonly totalBytes: number;
+  /** Folder of the source that holds the shards themselves, for models that were converted before. */
+  readonly packed?: string;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
 }
@@ -75,6 +77,7 @@ function isManifest(value: unknown): value is Manifest {
     value["version"] === MANIFEST_VERSION &&
     hasTexts(value, ["key", "source", "revision", "family"]) &&
     hasCounts(value, ["totalBytes", "createdAt", "shardBytes"]) &&
+    ["string", "undefined"].includes(typeof value["packed"]) &&
     isOneOf(value["quantization"], ["f32", "f16", "q8", "q4"]) &&
     isMap(value["files"], (text) => typeof text === "string") &&
     isMap(value["companions"], isProvenance) &&

@@ -1,0 +1,55 @@
+// How an import that was stopped goes on: the shards that an earlier attempt at the same plan has stored.
+import { fail, ModelError } from "../base/errors.ts";
+import type { ShardRef } from "./manifest.ts";
+import type { ShardSink } from "./shard-writer.ts";
+import type { WeightStore } from "./weight-store.ts";
+
+/** Shards of an earlier attempt at exactly this plan, up to the first one that is gone. */
+export async function storedShards(
+  store: WeightStore,
+  key: string,
+  plan: string,
+): Promise<ShardRef[]> {
+  const journal = await store.readJournal(key);
+  const shards: ShardRef[] = [];
+  for (const shard of journal?.plan === plan ? journal.shards : []) {
+    if (!(await store.has(shard.hash))) break;
+    shards.push(shard);
+  }
+  return shards;
+}
+
+/** What a {@link journalledSink} writes down. */
+export interface JournalEntry {
+  readonly key: string;
+  readonly plan: string;
+  /** Grows with every stored shard. */
+  readonly shards: ShardRef[];
+  /** Bytes of the whole model, for the message when the disk is full. */
+  readonly totalBytes: number;
+}
+
+/** Stores shards in order, each together with the journal that names it. */
+export function journalledSink(store: WeightStore, entry: JournalEntry): ShardSink {
+  const { key, plan, shards, totalBytes } = entry;
+  return async (_, bytes) => {
+    const journal = (ref: ShardRef) =>
+      [key, { plan, shards: [...shards, ref], updatedAt: Date.now() }] as const;
+    shards.push(await store.put(bytes, { journal }).catch(withTotals(totalBytes, shards)));
+  };
+}
+
+// A full disk is only a useful message with the numbers of the whole model.
+function withTotals(totalBytes: number, shards: readonly ShardRef[]): (error: unknown) => never {
+  return (error) => {
+    if (!ModelError.isModelError(error) || error.code !== "quota-exceeded") throw error;
+    const storedBytes = shards.reduce((sum, { bytes }) => sum + bytes, 0);
+    const stored = `${mib(storedBytes)} of ${mib(totalBytes)} MiB are stored and will be reused.`;
+    const details = { ...error.details, storedBytes, neededBytes: totalBytes - storedBytes };
+    throw fail("quota-exceeded", `${error.message} ${stored}`, details, error);
+  };
+}
+
+function mib(bytes: number): number {
+  return Math.ceil(bytes / 2 ** 20);
+}
