@@ -2,16 +2,15 @@
 // library as it is, without converting anything.
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { pathToFileURL, fileURLToPath } from "node:url";
+import { pathToFileURL } from "node:url";
 import type { Quantization } from "../base/dtype.ts";
 import type { LoadProgress } from "../base/events.ts";
 import type { SourceLocation } from "../base/source-location.ts";
 import { parseSource } from "../base/source-location.ts";
 import { importModel } from "../engine/import-model.ts";
 import type { ImportOutcome } from "../engine/loader.ts";
-import { openSource } from "../weights/open-source.ts";
-import { openDiskSource } from "./disk-source.ts";
 import { openPackedStore } from "./packed-store.ts";
+import { openAnywhere } from "./read-config.ts";
 
 /** What to convert. */
 export interface ConvertRequest {
@@ -64,9 +63,3 @@ export function locate(place: string): SourceLocation {
   if (/^[./~]/.test(place)) throw new RangeError(`There is no folder ${resolve(place)}.`);
   return parseSource(place);
 }
-
-/** Opens folders of this machine beside everything that a browser can open. */
-export const openAnywhere: typeof openSource = (location, options) => {
-  const isFolder = location.kind === "url" && location.url.startsWith("file:");
-  return isFolder ? openDiskSource(fileURLToPath(location.url)) : openSource(location, options);
-};

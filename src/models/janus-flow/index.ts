@@ -2,7 +2,7 @@
 // Paper: https://arxiv.org/abs/2411.07975  Code: https://github.com/deepseek-ai/Janus/tree/1daa72f
 import type { Family } from "../family.ts";
 import { isJanusFlowConfig, parseJanusFlowConfig, type JanusFlowConfig } from "./config.ts";
-import { createJanusFlowStages, declareJanusFlowWeights } from "./stages.ts";
+import { createJanusFlowStages, declareJanusFlowWeights, janusFlowGraphs } from "./stages.ts";
 
 /** The family's entry in the registry. */
 export const janusFlow: Family<JanusFlowConfig> = {
@@ -29,5 +29,6 @@ export const janusFlow: Family<JanusFlowConfig> = {
   matches: isJanusFlowConfig,
   parse: parseJanusFlowConfig,
   declareWeights: declareJanusFlowWeights,
+  stageGraphs: janusFlowGraphs,
   createStages: createJanusFlowStages,
 };

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { convert, locate, openAnywhere } from "../../../src/cli/convert.ts";
+import { convert, locate } from "../../../src/cli/convert.ts";
+import { openAnywhere } from "../../../src/cli/read-config.ts";
 import type { SourceLocation } from "../../../src/base/source-location.ts";
 import { importModel, repairModel } from "../../../src/engine/import-model.ts";
 import type { ImportTools } from "../../../src/engine/loader.ts";

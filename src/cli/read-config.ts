@@ -1,0 +1,64 @@
+// A model's configuration without its weights: which family it is, and what the family reads.
+import { fileURLToPath } from "node:url";
+import type { SourceLocation } from "../base/source-location.ts";
+import { parseFiles } from "../engine/checkpoint-files.ts";
+import type { Family } from "../models/family.ts";
+import { detectFamily } from "../models/registry.ts";
+import { readSideFiles } from "../weights/checkpoint.ts";
+import { openCompanion } from "../weights/companion.ts";
+import { parseJson } from "../weights/json-file.ts";
+import { openSource } from "../weights/open-source.ts";
+import type { SourceOptions } from "../weights/open-source.ts";
+import { openDiskSource } from "./disk-source.ts";
+
+/** A model that is known by its configuration. */
+export interface KnownModel {
+  /** Id of the source. */
+  readonly source: string;
+  readonly family: Family;
+  /** What the family's parser made of the files. */
+  readonly config: unknown;
+}
+
+/** Opens folders of this machine beside everything that a browser can open. */
+export const openAnywhere: typeof openSource = (location, options) => {
+  const isFolder = location.kind === "url" && location.url.startsWith("file:");
+  return isFolder ? openDiskSource(fileURLToPath(location.url)) : openSource(location, options);
+};
+
+// Megabytes that say nothing about sizes.
+const UNREAD = new Set(["tokenizer.json"]);
+
+/**
+ * Reads config.json and what the family reads beside it; the tokenizer and the weights stay where they are.
+ *
+ * @throws ModelError of detectFamily, of the family's parser, and of the reads
+ */
+export async function readModelConfig(
+  location: SourceLocation,
+  options: SourceOptions = {},
+): Promise<KnownModel> {
+  const source = await openAnywhere(location, options);
+  try {
+    const own = await readSideFiles(source, [{ name: "config.json", isRequired: true }]);
+    const family = await detectFamily(parseJson(own["config.json"] ?? "", "config.json"));
+    const files = { ...own, ...(await readSideFiles(source, optional(family.sideFiles))) };
+    for (const [name, { repository, sideFiles }] of Object.entries(family.companions)) {
+      const companion = await openCompanion({ name, source, repository }, options);
+      const texts = await readSideFiles(companion, optional(sideFiles));
+      for (const [path, text] of Object.entries(texts)) files[`${name}/${path}`] = text;
+    }
+    const config = family.parse(parseFiles(files), new Set());
+    return { source: source.id, family, config };
+  } finally {
+    source.close();
+  }
+}
+
+function optional(
+  files: readonly { readonly name: string }[],
+): { readonly name: string; readonly isRequired: false }[] {
+  return files
+    .filter(({ name }) => !UNREAD.has(name))
+    .map(({ name }) => ({ name, isRequired: false }));
+}
