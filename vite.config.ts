@@ -1,6 +1,7 @@
 // How everything is built and tested.
 //   vite build --mode workers   the package's workers and their wasm files: dist/workers, dist/assets
-//   vite build --mode client    the package's main thread: dist/index.js (both: npm run build)
+//   vite build --mode client    the package's main thread: dist/index.js
+//   vite build --mode cli       the command line, for Node: dist/cli (all three: npm run build)
 //   vite build --mode demo      the demo as a static site: demo/dist (also score and bench, for their runners)
 //   vitest --project <ring>     unit (Node), browser (Chromium), e2e (the built demo in Chromium)
 import { cp, readdir } from "node:fs/promises";
@@ -42,9 +43,14 @@ export default defineConfig(({ mode }) => ({
       "Cross-Origin-Embedder-Policy": "require-corp",
     },
   },
-  ...(PAGES[mode] ? pages(PAGES[mode]) : library(mode === "client" ? CLIENT : WORKERS)),
+  ...buildOf(mode),
   test: { passWithNoTests: true, projects: [unit(), browser(), e2e()] },
 }));
+
+function buildOf(mode: string): ViteUserConfig {
+  if (mode === "cli") return commandLine();
+  return PAGES[mode] ? pages(PAGES[mode]) : library(mode === "client" ? CLIENT : WORKERS);
+}
 
 // Built one after the other, so that the main thread's file shares no chunk with the workers: what a page
 // loads before it asks for a model is index.js alone.
@@ -69,6 +75,26 @@ function library(entry: Record<string, string>): ViteUserConfig {
       },
     },
     plugins: [workersAsEntries(), withoutOwnNames()],
+  };
+}
+
+/** `npx web-umm`: what the loader worker does, without a browser. Needs nothing but Node. */
+function commandLine(): ViteUserConfig {
+  return {
+    publicDir: false,
+    build: {
+      target: "node20",
+      outDir: "dist/cli",
+      sourcemap: false,
+      minify: true,
+      emptyOutDir: true,
+      lib: { entry: { main: "src/cli/main.ts" }, formats: ["es"] },
+      rolldownOptions: {
+        platform: "node",
+        external: /^node:/,
+        output: { chunkFileNames: "[name]-[hash].js" },
+      },
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The program behind `npx web-umm`.
 import { run } from "./run.ts";
 

@@ -17,6 +17,8 @@ import { launchOptions } from "../support/chromium.mjs";
 import { ROOT } from "../support/set-up.mjs";
 import { startStaticServer } from "../support/static-server.mjs";
 
+const CHECKPOINT = join(ROOT, "test/golden/janus-flow/a/checkpoint");
+
 const INDEX = '<!doctype html><script type="module" src="./main.ts"></script>';
 
 /** What an application's developer writes; also plain JavaScript. */
@@ -52,8 +54,8 @@ const folder = mkdtempSync(join(tmpdir(), "web-umm-application-"));
 
 beforeAll(() => {
   for (const [file, text] of Object.entries(APPLICATION)) writeFileSync(join(folder, file), text);
-  for (const half of ["workers", "client"]) {
-    runTool("vite", "build", "--mode", half, "--logLevel=warn");
+  for (const part of ["workers", "client", "cli"]) {
+    runTool("vite", "build", "--mode", part, "--logLevel=warn");
   }
   runTool("tsc", "-p", "src/tsconfig.json");
   installPacked();
@@ -86,9 +88,26 @@ test("a page without a bundler imports it from its own host", async () => {
   expect(await titleOf(plain)).toBe("janus-flow image/png");
 });
 
+test("its command line plans and converts, and a page loads what it converted", async () => {
+  expect(runCommand("plan", CHECKPOINT)).toContain("files:checkpoint: janus-flow");
+  const converted = join(folder, "converted");
+  expect(runCommand("convert", CHECKPOINT, converted, "-q", "f32")).toContain("janus-flow");
+  expect(existsSync(join(converted, "model.safetensors"))).toBe(false);
+  expect(await titleOf(join(folder, "plain"), converted)).toBe("janus-flow image/png");
+});
+
+/** What `npx web-umm` writes, without any of our own modules in reach. */
+function runCommand(...parameters: string[]): string {
+  const program = join(folder, "node_modules/web-umm/dist/cli/main.js");
+  return execFileSync(process.execPath, [program, ...parameters], {
+    cwd: folder,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+}
+
 /** What a page in this folder ends with as its title, or its first error. */
-async function titleOf(root: string): Promise<string> {
-  const checkpoint = join(ROOT, "test/golden/janus-flow/a/checkpoint");
+async function titleOf(root: string, checkpoint = CHECKPOINT): Promise<string> {
   const server = await startStaticServer({ folders: { "/": root, "/checkpoint/": checkpoint } });
   onTestFinished(() => server.close());
   const browser = await chromium.launch(launchOptions());

@@ -6,12 +6,14 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { convert, locate } from "../../../src/cli/convert.ts";
 import { openAnywhere } from "../../../src/cli/read-config.ts";
+import type { Quantization } from "../../../src/base/dtype.ts";
 import type { SourceLocation } from "../../../src/base/source-location.ts";
 import { importModel, repairModel } from "../../../src/engine/import-model.ts";
 import type { ImportTools } from "../../../src/engine/loader.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { Manifest } from "../../../src/weights/manifest.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
+import { CONVERTED_SHARDS } from "../../support/converted-shards.ts";
 
 const CHECKPOINT = fileURLToPath(new URL("../../golden/janus-flow/a/checkpoint/", import.meta.url));
 const ignore = (): void => undefined;
@@ -51,6 +53,12 @@ describe("convert", () => {
     expect(direct.manifest.shards).toEqual(shards);
     expect(direct.manifest.tensors).toEqual(tensors);
     expect(direct.manifest.recipes).toEqual(recipes);
+  });
+
+  test.each(["q4", "q8", "f16", "f32"] as const)("writes what browsers write, in %s", async (q) => {
+    await pack(q);
+    const { shards } = await readManifest(q);
+    expect(shards.map(({ hash }) => hash)).toEqual(CONVERTED_SHARDS[q]);
   });
 
   test("says that there is no such folder", () => {
@@ -124,13 +132,14 @@ describe("importModel of a converted folder", () => {
   });
 });
 
-function pack(): ReturnType<typeof convert> {
-  const options = { quantization: "q4", companions: {}, onProgress: ignore } as const;
+function pack(quantization: Quantization = "q4"): ReturnType<typeof convert> {
+  const options = { quantization, companions: {}, onProgress: ignore };
   return convert({ from: CHECKPOINT, to: out, ...options });
 }
 
-async function readManifest(): Promise<Manifest> {
-  return JSON.parse(await readFile(join(out, "web-umm-q4/manifest.json"), "utf8")) as Manifest;
+async function readManifest(quantization: Quantization = "q4"): Promise<Manifest> {
+  const text = await readFile(join(out, `web-umm-${quantization}`, "manifest.json"), "utf8");
+  return JSON.parse(text) as Manifest;
 }
 
 function place(folder: string): SourceLocation {
