@@ -2,16 +2,13 @@
 
 usage: python export.py <work folder> <output folder>
 """
-import json
-import os
 import sys
 
 import torch
-from diffusers import AutoencoderKL
-from safetensors.torch import load_file, save_file
 
 import model as M
 import tokens as T
+from publish import load_vae, load_weights, save_vae, save_weights, write
 from scenes import SIZE
 
 
@@ -53,24 +50,10 @@ PROCESSOR = dict(
 )
 
 
-def write(folder, name, content):
-    """A text file, or an object as JSON."""
-    with open(f"{folder}/{name}", "w", encoding="utf-8") as f:
-        f.write(content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
 def export(work, out):
     """Everything: weights in bf16 (the VAE's decoder in f16: JanusFlow never encodes), configuration, tokenizer, processors."""
-    os.makedirs(out + "/vae", exist_ok=True)
-    trained = torch.load(work + "/model.pt")["ema"]
-    save_file({k: v.to(torch.bfloat16).contiguous() for k, v in trained.items()}, out + "/model.safetensors", {"format": "pt"})
-    vae = AutoencoderKL.from_pretrained(work + "/vae")
-    decoder = {k: v for k, v in vae.state_dict().items() if k.startswith(("decoder.", "post_quant_conv."))}
-    save_file({k: v.half().contiguous() for k, v in decoder.items()}, out + "/vae/diffusion_pytorch_model.safetensors", {"format": "pt"})
-    with open(work + "/vae/config.json", encoding="utf-8") as f:
-        vae_config = json.load(f)
-    vae_config.pop("_name_or_path", None)
-    write(out + "/vae", "config.json", vae_config)
+    save_weights(out, torch.load(work + "/model.pt")["ema"])
+    save_vae(work, out, encoder=False)
     write(out, "config.json", config())
     write(out, "preprocessor_config.json", PREPROCESSOR)
     write(out, "processor_config.json", PROCESSOR)
@@ -81,8 +64,8 @@ def export(work, out):
 def load(folder):
     """The exported model and VAE, in f32."""
     model = M.JanusFlow()
-    model.load_state_dict({k: v.float() for k, v in load_file(folder + "/model.safetensors").items()})
-    return model.eval(), AutoencoderKL.from_pretrained(folder + "/vae", torch_dtype=torch.float32).eval()
+    model.load_state_dict(load_weights(folder))
+    return model.eval(), load_vae(folder)
 
 
 if __name__ == "__main__":

@@ -303,21 +303,26 @@ class JanusFlow(nn.Module):
         return self.vision_und_enc_model.vision_tower(pixels)
 
     def logits(self, features, start, asked):
-        """Next-token logits (B*K, T) of K questions about each picture.
+        """Next-token logits (B*K, T) of K questions about each picture (`question_logits`)."""
+        block = torch.cat((self.beg_of_und_embed.expand(len(features), 1, -1), self.vision_und_enc_aligner(features).float()), 1)
+        return question_logits(self.language_model, block, start, asked)
 
-        `start` holds the ids that come before the question (the same for all), asked (B*K, T) the right-padded rest.
-        """
-        b = len(features)
-        each, width = len(asked) // b, len(start)
-        body = self.language_model.model
-        block = torch.cat((self.beg_of_und_embed.expand(b, 1, -1), self.vision_und_enc_aligner(features).float()), 1)
-        x = body.embed_tokens(torch.tensor(start)).expand(b, -1, -1)
-        at = start.index(ID[IMAGE_BEG])
-        rest = body.embed_tokens(asked).view(b, each * asked.shape[1], HIDDEN)
-        x = torch.cat((x[:, :at], block, x[:, at + 1 + TOKENS :], rest), 1)
-        length = torch.full((b,), width)
-        y = body(x, *layout(torch.ones(b, width, dtype=torch.bool), length, each, asked.shape[1]))[0]
-        return self.language_model.lm_head(y[:, width:].reshape(b * each, asked.shape[1], HIDDEN)).float()
+
+def question_logits(language_model, block, start, asked):
+    """Next-token logits (B*K, T) of K questions about each picture, whose start and tokens are `block` (B, 1 + 16, H).
+
+    `start` holds the ids that come before the question (the same for all), asked (B*K, T) the right-padded rest.
+    """
+    b = len(block)
+    each, width = len(asked) // b, len(start)
+    body = language_model.model
+    x = body.embed_tokens(torch.tensor(start)).expand(b, -1, -1)
+    at = start.index(ID[IMAGE_BEG])
+    rest = body.embed_tokens(asked).view(b, each * asked.shape[1], HIDDEN)
+    x = torch.cat((x[:, :at], block, x[:, at + 1 + TOKENS :], rest), 1)
+    length = torch.full((b,), width)
+    y = body(x, *layout(torch.ones(b, width, dtype=torch.bool), length, each, asked.shape[1]))[0]
+    return language_model.lm_head(y[:, width:].reshape(b * each, asked.shape[1], HIDDEN)).float()
 
 
 def layout(visible, length, each, size):

@@ -14,7 +14,7 @@ from bank import GAP, RADIUS, STEP, same
 from model import sample
 from prompts import TASKS, fulfils, prompt_for
 from questions import GRIDS, KINDS, question_for, scene_held_out
-from tokens import EOS, ID, START, drawing_ids, question_ids
+from tokens import EOS, ID, NAME, START, drawing_ids, question_ids
 
 SYNC = 4  # steps between two averages of the processes
 EVERY = 200  # steps between loss lines
@@ -97,8 +97,6 @@ def answers(model, pixels, questions, longest=14):
         out.append(" ".join(NAME[n] for n in ids[start:]))
     return out
 
-
-NAME = {i: w for w, i in ID.items()}
 
 
 class Progress:

@@ -3,6 +3,7 @@ import json
 
 from prompts import NUMBERS
 from scenes import COLOUR_NAMES, PLURALS, SHAPES
+from word_tokenizer import word_tokenizer
 
 BOS, EOS, PAD, GEN = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>", "<｜begin▁of▁generation｜>"
 IMAGE, IMAGE_BEG, IMAGE_END, UNK = "<image_placeholder>", "<image_beg>", "<image_end>", "<unk>"
@@ -17,6 +18,8 @@ TOPIC = "shape shapes object objects color colour left right top bottom middle a
 WORDS = FILLER.split() + TOPIC.split() + NUMBERS + COLOUR_NAMES + SHAPES + PLURALS
 VOCABULARY = SPECIAL + PHRASES + WORDS
 ID = {w: i for i, w in enumerate(VOCABULARY)}
+NAME = {i: w for w, i in ID.items()}
+ASSISTANT = ID["Assistant:"]
 ROWS = 96  # rows of the embedding: a multiple of 32
 IMAGE_TOKENS = 16
 assert len(ID) == len(VOCABULARY) <= ROWS
@@ -40,43 +43,22 @@ def question_ids(question):
     return [*START, *words(question), ID["Assistant:"]]
 
 
-def tokenizer_json():
-    """The whole tokenizer as the dict of tokenizer.json."""
-    added = [
-        dict(id=ID[t], content=t, single_word=False, lstrip=False, rstrip=False, normalized=False, special=t in SPECIAL)
-        for t in SPECIAL + PHRASES
-    ]
-    pair = [{"SpecialToken": {"id": BOS, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": added,
-        "normalizer": {
-            "type": "Sequence",
-            "normalizers": [{"type": "Lowercase"}, {"type": "Replace", "pattern": {"Regex": "[^a-z]+"}, "content": " "}],
-        },
-        "pre_tokenizer": {"type": "WhitespaceSplit"},
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": pair,
-            "pair": [*pair, {"Sequence": {"id": "B", "type_id": 0}}],
-            "special_tokens": {BOS: {"id": BOS, "ids": [ID[BOS]], "tokens": [BOS]}},
-        },
-        "decoder": None,
-        "model": {"type": "WordLevel", "vocab": ID, "unk_token": UNK},
-    }
+def tokenizer_json(names=None):
+    """The whole tokenizer as the dict of tokenizer.json; `names` gives special tokens another family's spelling."""
+    names = names or {}
+    vocabulary = {names.get(w, w): i for w, i in ID.items()}
+    return word_tokenizer(vocabulary, [names.get(t, t) for t in SPECIAL], PHRASES, BOS, UNK)
 
 
-def tokenizer_files():
-    """File name -> content of everything that belongs to the tokenizer."""
+def tokenizer_files(names=None):
+    """File name -> content of everything that belongs to the tokenizer (`names`: as for tokenizer_json)."""
     config = dict(
         tokenizer_class="LlamaTokenizerFast", add_bos_token=True, add_eos_token=False, bos_token=BOS, eos_token=EOS, pad_token=PAD,
         unk_token=UNK, clean_up_tokenization_spaces=False, model_max_length=128, legacy=True, use_default_system_prompt=False,
     )
     special = dict(bos_token=BOS, eos_token=EOS, pad_token=PAD, unk_token=UNK)
     return {
-        "tokenizer.json": json.dumps(tokenizer_json(), ensure_ascii=False, indent=1) + "\n",
+        "tokenizer.json": json.dumps(tokenizer_json(names), ensure_ascii=False, indent=1) + "\n",
         "tokenizer_config.json": json.dumps(config, ensure_ascii=False, indent=2) + "\n",
         "special_tokens_map.json": json.dumps(special, ensure_ascii=False, indent=2) + "\n",
     }
