@@ -56,12 +56,16 @@ const QUANTIZATIONS: readonly Quantization[] = ["q4", "q8", "f16"];
 
 /** Plans a model for a device that computes in f16. */
 export function planModel({ source, family, config }: KnownModel): Plan {
-  const declarations = family.declareWeights(config, "q4");
+  const declared = QUANTIZATIONS.map(
+    (quantization) => [quantization, family.declareWeights(config, quantization)] as const,
+  );
   return {
     source,
     family: family.id,
-    totals: countTensors(declarations),
-    quantized: QUANTIZATIONS.map((quantization) => planQuantized({ family, config }, quantization)),
+    totals: countTensors(declared[0]?.[1] ?? []),
+    quantized: declared.map(([quantization, weights]) =>
+      planQuantized({ family, config }, quantization, weights),
+    ),
   };
 }
 
@@ -92,10 +96,9 @@ function countTensors(declarations: readonly WeightDeclaration[]): TensorTotals[
 function planQuantized(
   { family, config }: Pick<KnownModel, "family" | "config">,
   quantization: Quantization,
+  weights: readonly WeightDeclaration[],
 ): QuantizedPlan {
-  const stored = family
-    .declareWeights(config, quantization)
-    .flatMap((weight) => storedParts(weight, storageOf(weight, quantization)));
+  const stored = weights.flatMap((weight) => storedParts(weight, storageOf(weight, quantization)));
   const storedBytes = sizeOf(stored);
   const graphs = family.stageGraphs?.(config, { float: "f16", quantization });
   const stages = graphs

@@ -26,11 +26,18 @@ export const openAnywhere: typeof openSource = (location, options) => {
   return isFolder ? openDiskSource(fileURLToPath(location.url)) : openSource(location, options);
 };
 
-// Megabytes that say nothing about sizes.
-const UNREAD = new Set(["tokenizer.json"]);
+/**
+ * Stands for the names of a checkpoint that nobody has looked at: every tensor that a family may ask for is
+ * there.
+ */
+export class EveryName extends Set<string> {
+  override has(): boolean {
+    return true;
+  }
+}
 
 /**
- * Reads config.json and what the family reads beside it; the tokenizer and the weights stay where they are.
+ * Reads config.json and what the family reads beside it, where it is there; no weights.
  *
  * @throws ModelError of detectFamily, of the family's parser, and of the reads
  */
@@ -48,7 +55,7 @@ export async function readModelConfig(
       const texts = await readSideFiles(companion, optional(sideFiles));
       for (const [path, text] of Object.entries(texts)) files[`${name}/${path}`] = text;
     }
-    const config = family.parse(parseFiles(files), new Set());
+    const config = family.parse(parseFiles(files), new EveryName());
     return { source: source.id, family, config };
   } finally {
     source.close();
@@ -58,7 +65,5 @@ export async function readModelConfig(
 function optional(
   files: readonly { readonly name: string }[],
 ): { readonly name: string; readonly isRequired: false }[] {
-  return files
-    .filter(({ name }) => !UNREAD.has(name))
-    .map(({ name }) => ({ name, isRequired: false }));
+  return files.map(({ name }) => ({ name, isRequired: false }));
 }

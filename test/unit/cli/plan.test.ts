@@ -2,22 +2,24 @@ import { describe, expect, test } from "vitest";
 
 import type { Plan } from "../../../src/cli/plan.ts";
 import { obstacle, planModel } from "../../../src/cli/plan.ts";
+import { EveryName } from "../../../src/cli/read-config.ts";
 import { formatBytes, printPlan } from "../../../src/cli/print-plan.ts";
-import { detectFamily } from "../../../src/models/registry.ts";
+import { detectFamily, familyIds } from "../../../src/models/registry.ts";
 import { PUBLISHED } from "../../support/published-configs.ts";
 import type { PublishedCheckpoint } from "../../support/published-configs.ts";
 
-const names = Object.keys(PUBLISHED);
+const known = new Set(familyIds());
+const names = Object.keys(PUBLISHED).filter((name) => known.has(published(name).family));
 
 describe("planModel", () => {
   test.each(names)("counts the published numbers of %s", async (name) => {
-    const { tensors, parameters, unused, companions } = published(name);
+    const { tensors, parameters, unused, made, companions } = published(name);
     const { totals } = await plan(name);
     const own = totals.find(({ companion }) => companion === "");
-    const idle = Object.values(unused).map((shape) => shape.reduce((a, b) => a * b, 1));
+    const [idle, ours] = [count(unused), count(made ?? {})];
     expect({
-      tensors: (own?.tensors ?? 0) + idle.length,
-      parameters: (own?.parameters ?? 0) + idle.reduce((a, b) => a + b, 0),
+      tensors: (own?.tensors ?? 0) + idle.tensors - ours.tensors,
+      parameters: (own?.parameters ?? 0) + idle.parameters - ours.parameters,
     }).toEqual({ tensors, parameters });
     for (const [companion, expected] of Object.entries(companions ?? {})) {
       expect(totals.find((total) => total.companion === companion)?.parameters).toBe(expected);
@@ -86,15 +88,29 @@ describe("formatBytes", () => {
   });
 });
 
+function count(shapes: PublishedCheckpoint["unused"]) {
+  const sizes = Object.values(shapes).map((shape) => shape.reduce((a, b) => a * b, 1));
+  return { tensors: sizes.length, parameters: sizes.reduce((a, b) => a + b, 0) };
+}
+
 function published(name: string): PublishedCheckpoint {
   const checkpoint = PUBLISHED[name];
   if (!checkpoint) throw new Error(`there is no ${name}`);
   return checkpoint;
 }
 
-async function plan(name: string): Promise<Plan> {
+const plans = new Map<string, Promise<Plan>>();
+
+/** Building all graphs of a large model takes a second: once has to do. */
+function plan(name: string): Promise<Plan> {
+  const made = plans.get(name) ?? makePlan(name);
+  plans.set(name, made);
+  return made;
+}
+
+async function makePlan(name: string): Promise<Plan> {
   const { files, family: expected } = published(name);
   const family = await detectFamily(files["config.json"]);
   expect(family.id).toBe(expected);
-  return planModel({ source: name, family, config: family.parse(files, new Set()) });
+  return planModel({ source: name, family, config: family.parse(files, new EveryName()) });
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { run } from "../../../src/cli/run.ts";
+import { startFaultServer } from "../../support/fault-server.ts";
 
 const CHECKPOINT = fileURLToPath(new URL("../../golden/janus-flow/a/checkpoint", import.meta.url));
 
@@ -26,6 +28,20 @@ describe("run", () => {
     expect(code).toBe(0);
     expect(out).toContain("files:checkpoint: janus-flow");
     expect(out).toContain("q4   runs, all stages at once");
+  });
+
+  test("plans a repository of a hub, and reads nothing but small files", async () => {
+    const names = ["config.json", "vae/config.json", "processor_config.json"];
+    const files = names.map((name) => {
+      const bytes = new Uint8Array(readFileSync(join(CHECKPOINT, name)));
+      return [`/tiny/janus-flow/resolve/v1/${name}`, bytes] as const;
+    });
+    const server = await startFaultServer(Object.fromEntries(files));
+    const { code, out } = await call("plan", "tiny/janus-flow@v1", "--hub", server.url);
+    await server.close();
+    expect(code).toBe(0);
+    expect(out).toContain("tiny/janus-flow@v1: janus-flow");
+    expect(server.requests.every(({ path }) => path.endsWith(".json"))).toBe(true);
   });
 
   test("plans as data", async () => {
