@@ -161,9 +161,9 @@ const ANOLE: PublishedCheckpoint = {
 
 // Ids 4 to 8195 are codes of pictures, whose names spell the code in letters.
 function chameleonVocabulary(): Record<string, number> {
-  const digits = [..."ABCDEFGHIJ"];
+  const digits = "ABCDEFGHIJ";
   const codes = Array.from({ length: 8192 }, (_, code) => {
-    const letters = String(code).replaceAll(/\d/g, (digit) => digits[Number(digit)] ?? "");
+    const letters = String(code).replaceAll(/\d/g, (digit) => digits.charAt(Number(digit)));
     return [`IMGIMG${letters}Z`, code + 4] as const;
   });
   return {
