@@ -10,6 +10,8 @@ export interface ConditionRow {
   readonly ids: readonly number[];
   /** Position of the first flow slot: the prompt's own length unless the reference says otherwise. */
   readonly start: number;
+  /** Slots of pictures in the prompt, [first, end): each sees the whole of itself. Default none. */
+  readonly pictures?: readonly (readonly [first: number, end: number])[];
 }
 
 /** i32 [rows, length]: ids padded with 0 at the end. */
@@ -20,7 +22,7 @@ export function paddedIds(rows: readonly ConditionRow[], length: number): Int32A
 }
 
 /**
- * f32 [rows, 1, length, length]: causal, and padding seen by nobody but padding.
+ * f32 [rows, 1, length, length]: causal but for pictures, and padding seen by nobody but padding.
  * A padded slot still sees its past, so that no row of scores is hidden whole.
  */
 export function promptBias(
@@ -28,13 +30,24 @@ export function promptBias(
   length: number,
 ): Float32Array<ArrayBuffer> {
   const bias = new Float32Array(rows.length * length * length);
-  rows.forEach((_, row) => {
+  rows.forEach(({ pictures = [] }, row) => {
+    const ends = pictureEnds(pictures, length);
     for (let query = 0; query < length; query++) {
       const begin = (row * length + query) * length;
-      bias.fill(HIDDEN, begin + query + 1, begin + length);
+      bias.fill(HIDDEN, begin + (ends[query] ?? query + 1), begin + length);
     }
   });
   return bias;
+}
+
+/** For each slot the first one that it does not see: the next slot, or the end of its picture. */
+function pictureEnds(
+  pictures: NonNullable<ConditionRow["pictures"]>,
+  length: number,
+): Int32Array<ArrayBuffer> {
+  const ends = Int32Array.from({ length }, (_, slot) => slot + 1);
+  for (const [first, end] of pictures) ends.fill(end, first, end);
+  return ends;
 }
 
 /**
@@ -54,6 +67,28 @@ export function causalFlowBias(
       bias.fill(HIDDEN, begin + ids.length, begin + prefix);
       bias.fill(HIDDEN, begin + prefix + query + 1, begin + width);
     }
+  });
+  return bias;
+}
+
+/**
+ * f32 [rows, 1, length, prefix + length]: the first flow slot (a time) sees its row's prompt and itself, every
+ * other slot (a patch) the prompt and all flow slots. Nobody sees the padding behind the prompt.
+ */
+export function timeThenPatchesBias(
+  rows: readonly ConditionRow[],
+  prefix: number,
+  length: number,
+): Float32Array<ArrayBuffer> {
+  const width = prefix + length;
+  const bias = new Float32Array(rows.length * length * width);
+  rows.forEach(({ ids }, row) => {
+    const first = row * length * width;
+    for (let query = 0; query < length; query++) {
+      const begin = first + query * width;
+      bias.fill(HIDDEN, begin + ids.length, begin + prefix);
+    }
+    bias.fill(HIDDEN, first + prefix + 1, first + width);
   });
   return bias;
 }

@@ -29,7 +29,8 @@ export function preprocess(pixels: Pixels, options: PreprocessOptions): Float32A
   return normalize(padToSquare(resized, options.mean), options);
 }
 
-function dropAlpha({ width, height, data }: Pixels): Raster {
+/** The picture without its transparency, as Pillow's convert("RGB") leaves it. */
+export function dropAlpha({ width, height, data }: Pixels): Raster {
   const rgb = new Uint8Array(width * height * CHANNELS);
   for (let pixel = 0; pixel < width * height; pixel++) {
     for (let c = 0; c < CHANNELS; c++) rgb[pixel * CHANNELS + c] = data[pixel * 4 + c] ?? 0;
@@ -54,9 +55,10 @@ function padToSquare(raster: Raster, mean: readonly number[]): Raster {
   return { width: size, height: size, channels: CHANNELS, data: square };
 }
 
-function normalize(
+/** [3, size, size] numbers of a raster, each channel less its mean over its deviation. */
+export function normalize(
   { width, height, data }: Raster,
-  options: PreprocessOptions,
+  options: Omit<PreprocessOptions, "imageSize" | "minSize">,
 ): Float32Array<ArrayBuffer> {
   const { rescaleFactor, doNormalize, mean, std } = options;
   const area = width * height;

@@ -19,6 +19,14 @@ export interface EncodeOptions {
   readonly addSpecialTokens?: boolean;
 }
 
+/** What stands around a user's text. */
+export interface Template extends EncodeOptions {
+  readonly before: string;
+  readonly behind: string;
+  /** Special tokens that the text may hold: markers without any power. */
+  readonly allowed?: readonly string[];
+}
+
 /** How ids become text. */
 export interface DecodeOptions {
   /** Leave control tokens out. Default true. */
@@ -43,6 +51,13 @@ export interface Tokenizer {
    * @throws RangeError for more than 100,000 characters
    */
   encodeText(text: string): number[];
+  /**
+   * Ids of a template with a user's text inside, encoded as one string, as the references do it: special
+   * tokens count in the template and are ordinary text inside.
+   *
+   * @throws RangeError for more than 100,000 characters
+   */
+  encodeInside(text: string, template: Template): number[];
   /** Text of ids; ids without a token give none. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Id of a token by its exact string. */
@@ -113,6 +128,13 @@ function build(parts: Parts): Tokenizer {
       return addSpecialTokens ? [...around.before, ...ids, ...around.behind] : ids;
     },
     encodeText: (text) => encodeAsData(checkLength(text), parts),
+    encodeInside(text, { before, behind, addSpecialTokens = false, allowed = [] }) {
+      const pieces = cutControls(checkLength(text), parts, allowed);
+      pieces[0] = before + (pieces[0] ?? "");
+      pieces[pieces.length - 1] = (pieces.at(-1) ?? "") + behind;
+      const ids = pieces.flatMap((piece) => encodeAround(piece, parts));
+      return addSpecialTokens ? [...around.before, ...ids, ...around.behind] : ids;
+    },
     decode: (ids, { skipSpecialTokens = true } = {}) => decode(ids, parts, skipSpecialTokens),
     idOf,
     requireId: (token) => idOf(token) ?? missing(token),
@@ -134,20 +156,27 @@ function encodeAround(text: string, { pipeline, appended }: Parts): number[] {
 }
 
 /** Ids of text of which no part may count as a control token. */
-function encodeAsData(text: string, { pipeline, special }: Parts): number[] {
-  const controls = byFirstLetter(special.values());
-  const ids: number[] = [];
+function encodeAsData(text: string, parts: Parts): number[] {
+  const ids = cutControls(text, parts, []).flatMap((piece) => run(parts.pipeline, piece));
+  // a normalizer may still have made a control token out of other letters: it is dropped
+  return ids.filter((id) => !parts.special.has(id));
+}
+
+/** The text in pieces, each control token cut behind its first character; at least one piece. */
+function cutControls(text: string, { special }: Parts, allowed: readonly string[]): string[] {
+  const controls = byFirstLetter(
+    [...special.values()].filter((control) => !allowed.includes(control)),
+  );
+  const pieces: string[] = [];
   let start = 0;
   for (let at = 0; at < text.length; at++) {
     const isControl = controls.get(text[at] ?? "")?.some((control) => text.startsWith(control, at));
     if (isControl !== true) continue;
     const cut = at + String.fromCodePoint(text.codePointAt(at) ?? 0).length;
-    ids.push(...run(pipeline, text.slice(start, cut)));
+    pieces.push(text.slice(start, cut));
     start = cut;
   }
-  ids.push(...run(pipeline, text.slice(start)));
-  // a normalizer may still have made a control token out of other letters: it is dropped
-  return ids.filter((id) => !special.has(id));
+  return [...pieces, text.slice(start)];
 }
 
 function byFirstLetter(strings: Iterable<string>): Map<string, string[]> {

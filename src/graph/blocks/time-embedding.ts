@@ -5,7 +5,7 @@ import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { add, floor, mul, silu, sub } from "../ops/elementwise.ts";
 import { cast, reshape } from "../ops/movement.ts";
-import { biased, linear } from "./linear.ts";
+import { biased, linear, type LinearWeights } from "./linear.ts";
 
 /** Sizes of an embedding and the prefix of its checkpoint names. */
 export interface TimeEmbeddingConfig {
@@ -17,6 +17,8 @@ export interface TimeEmbeddingConfig {
   readonly scale?: number;
   /** Names of the two linear layers behind the prefix; default diffusers'. */
   readonly layers?: readonly [string, string];
+  /** Never stored coarser than this; default: whatever the user asked for. */
+  readonly keepAtLeast?: NonNullable<LinearWeights["keepAtLeast"]>;
 }
 
 const TIME_SCALE = 1000;
@@ -28,8 +30,10 @@ export function timeEmbedding(g: GraphBuilder, time: Value, config: TimeEmbeddin
   const [first, second] = config.layers ?? ["linear_1", "linear_2"];
   const tau = mul(g, reshape(g, time, [1, 1]), g.scalar(scale, "f32"));
   const waves = cast(g, sinusoids(g, tau, width), g.float); // [1, width]
-  const inner = linear(g, waves, biased(`${prefix}${first}`, hidden));
-  return linear(g, silu(g, inner), biased(`${prefix}${second}`, hidden)); // [1, hidden]
+  const { keepAtLeast } = config;
+  const kept = keepAtLeast === undefined ? {} : { keepAtLeast };
+  const inner = linear(g, waves, { ...biased(`${prefix}${first}`, hidden), ...kept });
+  return linear(g, silu(g, inner), { ...biased(`${prefix}${second}`, hidden), ...kept }); // [1, hidden]
 }
 
 const FULL_TURN = 2 * Math.PI;
@@ -73,7 +77,7 @@ function sinusoids(g: GraphBuilder, tau: Value, width: number): Value {
 const LAST_TERM = 17;
 
 /** sin x for x in [-pi, pi] by its Taylor series: the error is below 1e-6. */
-function sine(g: GraphBuilder, x: Value): Value {
+export function sine(g: GraphBuilder, x: Value): Value {
   const square = mul(g, x, x);
   let sum = g.scalar(1 / factorial(LAST_TERM), "f32");
   for (let term = LAST_TERM - 2; term > 0; term -= 2) {

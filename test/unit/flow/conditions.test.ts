@@ -4,6 +4,7 @@ import {
   flowPositions,
   paddedIds,
   promptBias,
+  timeThenPatchesBias,
 } from "../../../src/flow/conditions.ts";
 
 const rows = [
@@ -29,6 +30,26 @@ describe("promptBias", () => {
     for (let query = 0; query < 4; query++) {
       expect(seen(bias, 4, query)).toEqual([0, 1, 2, 3].slice(0, query + 1));
     }
+  });
+});
+
+describe("promptBias with pictures", () => {
+  test("lets a picture see the whole of itself, and nothing behind it", () => {
+    const row = { ids: [1, 0, 0, 7], start: 4, pictures: [[1, 3] as const] };
+    const bias = promptBias([row], 5);
+    const all = [0, 1, 2, 3, 4].map((query) => seen(bias, 5, query));
+    expect(all).toEqual([[0], [0, 1, 2], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3, 4]]);
+  });
+});
+
+describe("timeThenPatchesBias", () => {
+  test("shows the time its prompt and itself, and a patch its prompt and the whole flow", () => {
+    const bias = timeThenPatchesBias(rows, 4, 3);
+    expect(seen(bias, 7, 0)).toEqual([0, 1, 2, 4]);
+    expect(seen(bias, 7, 1)).toEqual([0, 1, 2, 4, 5, 6]);
+    expect(seen(bias, 7, 2)).toEqual([0, 1, 2, 4, 5, 6]);
+    expect(seen(bias, 7, 3)).toEqual([0, 4]);
+    expect(seen(bias, 7, 5)).toEqual([0, 4, 5, 6]);
   });
 });
 
