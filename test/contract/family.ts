@@ -23,6 +23,8 @@ export interface FamilySubject {
   readonly can?: Capabilities;
   /** Steps of the laws' drawings, default 3; those of the model where it has a fixed number. */
   readonly steps?: number;
+  /** Size of the laws' drawings, for families that draw any: one that a test can wait for. */
+  readonly size?: Pick<EditRequest, "width" | "height">;
 }
 
 const WRITES_AND_DRAWS: Capabilities = {
@@ -53,14 +55,15 @@ interface Calls {
 
 /** Runs the contract on one family. */
 export function runFamilyContract(subject: FamilySubject): void {
-  const { name, open, can = WRITES_AND_DRAWS, steps = 3 } = subject;
+  const { name, open, can = WRITES_AND_DRAWS, steps = 3, size = {} } = subject;
+  const asked = { ...DRAW, ...size, steps };
   describe(`family contract: ${name}`, () => {
     let model: LoadedModel;
     beforeAll(async () => {
       model = await open();
     }, 120_000);
     afterAll(() => model?.dispose());
-    const calls = callsOn(() => model.stages, steps);
+    const calls = callsOn(() => model.stages, asked);
 
     test("says what it can do, and can do no more", () => {
       const { capabilities } = model.info();
@@ -71,7 +74,7 @@ export function runFamilyContract(subject: FamilySubject): void {
       expect((draw?.maxImages ?? 0) > 0).toBe(can.editImage);
       expect(interleave !== undefined).toBe(can.converse);
     });
-    if (can.generateImage) drawingLaws(calls, () => model.stages, steps);
+    if (can.generateImage) drawingLaws(calls, () => model.stages, asked);
     if (can.editImage) editingLaws(calls);
     if (can.generateText) writingLaws(calls);
     if (can.converse) conversingLaws(calls);
@@ -85,7 +88,7 @@ export function runFamilyContract(subject: FamilySubject): void {
       const expected = await everything(calls, can);
       const sizes = model.info().stages.map(({ weightBytes }) => weightBytes);
       const small = await open(Math.max(...sizes));
-      const fewer = callsOn(() => small.stages, steps);
+      const fewer = callsOn(() => small.stages, asked);
       for (let round = 0; round < 2; round++) {
         expect(await everything(fewer, can)).toEqual(expected);
         const resident = small.info().stages.filter(({ isResident }) => isResident);
@@ -104,9 +107,10 @@ export function runFamilyContract(subject: FamilySubject): void {
   });
 }
 
-function callsOn(stages: () => Stages, steps: number): Calls {
+function callsOn(stages: () => Stages, asked: EditRequest & { readonly steps: number }): Calls {
+  const { steps } = asked;
   return {
-    draw: (change, signal) => finish(drawImages(stages(), { ...DRAW, steps, ...change }, signal)),
+    draw: (change, signal) => finish(drawImages(stages(), { ...asked, ...change }, signal)),
     write: (change, signal) => finish(generateText(stages(), { ...WRITE, ...change }, signal)),
     answer: (change, signal) =>
       finish(converse(stages(), { ...WRITE, previewEvery: 0, steps, ...change }, signal)),
@@ -123,7 +127,7 @@ async function everything(calls: Calls, can: Capabilities) {
   };
 }
 
-function drawingLaws({ draw }: Calls, stages: () => Stages, steps: number): void {
+function drawingLaws({ draw }: Calls, stages: () => Stages, asked: EditRequest): void {
   test("the same seed draws the same bytes, another seed does not", async () => {
     const [first, again, other] = [await draw(), await draw(), await draw({ seed: 6 })];
     expect(again.latents).toEqual(first.latents);
@@ -163,7 +167,7 @@ function drawingLaws({ draw }: Calls, stages: () => Stages, steps: number): void
     const expected = await draw();
     const controller = new AbortController();
     const reason = new Error("enough");
-    const task = drawImages(stages(), { ...DRAW, steps }, controller.signal);
+    const task = drawImages(stages(), asked, controller.signal);
     await task.next();
     controller.abort(reason);
     await expect(finish(task)).rejects.toBe(reason);

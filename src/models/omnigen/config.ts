@@ -1,0 +1,140 @@
+// OmniGen's config.json (a Phi-3 with scaled rope, or diffusers' transformer) and its VAE's -> one checked
+// configuration.
+import { fail } from "../../base/errors.ts";
+import type { LlamaConfig } from "../../graph/blocks/llama.ts";
+import type { VaeConfig } from "../../graph/blocks/vae.ts";
+import { ConfigReader } from "../config-reader.ts";
+import type { CheckpointFiles, TensorNames } from "../family.ts";
+import { readVaeConfig } from "../vae-config.ts";
+import type { LongRope } from "./rope.ts";
+
+/** Everything that OmniGen's graphs and prompts depend on. */
+export interface OmniGenConfig {
+  readonly language: LlamaConfig;
+  readonly rope: LongRope;
+  /** Latents of one token: a square of this many. */
+  readonly patchSize: number;
+  /** Side of the table of patch positions; pictures have at most as many tokens in a row. */
+  readonly gridSize: number;
+  /** Sinusoids of a time. */
+  readonly timeWidth: number;
+  readonly vae: VaeConfig;
+  readonly vaeScalingFactor: number;
+  readonly vaeShiftFactor: number;
+  /** Pixels on one side of a token. */
+  readonly tokenPixels: number;
+  /** What the checkpoint's tensors are called. */
+  readonly names: "authors" | "diffusers";
+}
+
+const DIFFUSERS_CLASS = "OmniGenTransformer2DModel";
+
+// Constants of the authors' constructor, which their config.json does not have (keys of ours and diffusers').
+// https://github.com/VectorSpaceLab/OmniGen/blob/d475201/OmniGen/model.py#L156-L164
+const PATCH_SIZE = 2;
+const GRID_SIZE = 192;
+const TIME_WIDTH = 256;
+
+/** True for a Phi-3 (the authors' repository) and for diffusers' transformer of this name. */
+export function isOmniGenConfig(configJson: unknown): boolean {
+  const config = new ConfigReader(configJson, "config.json");
+  const isPhi3 = config.text("model_type", "") === "phi3" && config.has("rope_scaling");
+  return isPhi3 || config.text("_class_name", "") === DIFFUSERS_CLASS;
+}
+
+/**
+ * The configuration of an OmniGen checkpoint.
+ *
+ * @throws ModelError checkpoint-invalid when a file is missing or a value is absurd
+ * @throws ModelError unsupported-model when the architecture asks for what OmniGen's code does not do
+ */
+export function parseOmniGenConfig(files: CheckpointFiles, tensors: TensorNames): OmniGenConfig {
+  const config = new ConfigReader(files["config.json"], "config.json");
+  const keys = config.text("_class_name", "") === DIFFUSERS_CLASS ? DIFFUSERS_KEYS : PHI3_KEYS;
+  const language = readLanguage(config, keys);
+  const scaled = readVaeConfig(new ConfigReader(files["vae/config.json"], "vae/config.json"));
+  const patchSize = config.integer("patch_size", { max: 16, fallback: PATCH_SIZE });
+  return {
+    language,
+    rope: readRope(config, language),
+    patchSize,
+    gridSize: config.integer("pos_embed_max_size", { max: 4096, fallback: GRID_SIZE }),
+    timeWidth: config.integer("time_step_dim", { max: 8192, fallback: TIME_WIDTH }),
+    ...scaled,
+    tokenPixels: patchSize * 2 ** (scaled.vae.blockOutChannels.length - 1),
+    names: tensors.has("llm.norm.weight") || !tensors.has("norm.weight") ? "authors" : "diffusers",
+  };
+}
+
+interface Keys {
+  readonly layers: string;
+  readonly ropeTheta: string;
+}
+
+const PHI3_KEYS: Keys = { layers: "num_hidden_layers", ropeTheta: "rope_theta" };
+const DIFFUSERS_KEYS: Keys = { layers: "num_layers", ropeTheta: "rope_base" };
+
+// Absent keys: what both references would take, the published model's.
+function readLanguage(config: ConfigReader, keys: Keys): LlamaConfig {
+  refuseUnsupported(config);
+  const hiddenSize = config.integer("hidden_size", { max: 65536, fallback: 3072 });
+  const heads = config.integer("num_attention_heads", { max: 1024, fallback: 32 });
+  const kvHeads = config.integer("num_key_value_heads", { max: 1024, fallback: heads });
+  const headDim = hiddenSize / heads;
+  if (heads % kvHeads !== 0 || headDim % 2 !== 0 || hiddenSize % 4 !== 0) {
+    throw fail(
+      "checkpoint-invalid",
+      `config.json: ${heads} heads in ${hiddenSize} do not go with ${kvHeads} key/value heads.`,
+    );
+  }
+  return {
+    prefix: "llm.",
+    body: "",
+    hiddenSize,
+    layers: config.integer(keys.layers, { max: 1000, fallback: 32 }),
+    heads,
+    kvHeads,
+    headDim,
+    intermediateSize: config.integer("intermediate_size", { max: 1 << 20, fallback: 8192 }),
+    vocabularySize: config.integer("vocab_size", { max: 1 << 21, fallback: 32064 }),
+    rmsNormEps: config.number("rms_norm_eps", { min: 0, max: 1, fallback: 1e-5 }),
+    ropeTheta: config.number(keys.ropeTheta, { min: 1, max: 1e12, fallback: 10000 }),
+    maxPositions: config.integer("max_position_embeddings", { max: 1 << 22, fallback: 131072 }),
+    fusedProjections: true,
+  };
+}
+
+function readRope(
+  config: ConfigReader,
+  { headDim, maxPositions, ropeTheta }: LlamaConfig,
+): LongRope {
+  const scaling = config.section("rope_scaling");
+  const none = Array<number>(headDim / 2).fill(Number.NaN);
+  const [short, long] = ["short_factor", "long_factor"].map((key) => scaling.numbers(key, none));
+  const originalPositions = config.integer("original_max_position_embeddings", {
+    max: 1 << 22,
+    fallback: 4096,
+  });
+  return {
+    headDim,
+    ropeTheta,
+    maxPositions,
+    originalPositions,
+    short: short ?? [],
+    long: long ?? [],
+  };
+}
+
+function refuseUnsupported(config: ConfigReader): void {
+  const scaling = config.section("rope_scaling");
+  const type = scaling.text("type", scaling.text("rope_type", "su"));
+  const activation = config.text("hidden_act", "silu");
+  const hasBias = config.flag("attention_bias", false);
+  if (!["su", "longrope"].includes(type) || activation !== "silu" || hasBias) {
+    throw fail(
+      "unsupported-model",
+      `This Phi-3 has rope scaling "${type}", activation "${activation}" or biases; OmniGen's has ` +
+        `"su" or "longrope", "silu" and none.`,
+    );
+  }
+}

@@ -1,0 +1,32 @@
+// OmniGen: a Phi-3 whose prompt holds text and pictures is the velocity network of a rectified flow.
+// Paper: https://arxiv.org/abs/2409.11340  Code: https://github.com/VectorSpaceLab/OmniGen/tree/d475201
+import type { Family } from "../family.ts";
+import { isOmniGenConfig, parseOmniGenConfig, type OmniGenConfig } from "./config.ts";
+import { createOmniGenStages, declareOmniGenWeights, omniGenGraphs } from "./stages.ts";
+
+/** The family's entry in the registry. */
+export const omniGen: Family<OmniGenConfig> = {
+  id: "omnigen",
+  capabilities: () => ({
+    generateText: false,
+    generateImage: true,
+    editImage: true,
+    converse: false,
+  }),
+  sideFiles: [
+    { name: "config.json", isRequired: true },
+    { name: "tokenizer.json", isRequired: true },
+    { name: "tokenizer_config.json", isRequired: false },
+  ],
+  companions: {
+    vae: {
+      repository: "stabilityai/sdxl-vae",
+      sideFiles: [{ name: "config.json", isRequired: true }],
+    },
+  },
+  matches: isOmniGenConfig,
+  parse: parseOmniGenConfig,
+  declareWeights: declareOmniGenWeights,
+  stageGraphs: omniGenGraphs,
+  createStages: createOmniGenStages,
+};

@@ -1,0 +1,120 @@
+// Binds OmniGen's graphs to a device: which weights each stage needs, and the one stage that tasks see.
+import type { Drawing } from "../../base/drawing.ts";
+import type { Quantization } from "../../base/dtype.ts";
+import type { WeightDeclaration } from "../../base/weight-declaration.ts";
+import type { Graph } from "../../graph/graph.ts";
+import type { ResidentStage } from "../../session/residency.ts";
+import type { Tensor } from "../../session/runtime.ts";
+import { createTokenizer, type Tokenizer } from "../../tokens/tokenizer.ts";
+import type { DrawRequest, GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import type { OmniGenConfig } from "./config.ts";
+import { embedGraph, promptGraph } from "./core.ts";
+import { OmniGenDrawer } from "./drawer.ts";
+import { decoderGraph, encoderGraph } from "./latents.ts";
+import { declarationFor } from "./names.ts";
+import { pictureGraph } from "./patches.ts";
+import { PictureReader } from "./pictures.ts";
+import { drawDefaults, MAX_IMAGES, planDrawing } from "./plan.ts";
+import { velocityGraph } from "./velocity.ts";
+
+/** The graphs of both stages; sizes do not matter for the weights they bind. */
+export function omniGenGraphs(
+  config: OmniGenConfig,
+  options: GraphOptions,
+): Record<"see" | "draw", readonly Graph[]> {
+  const size = [config.patchSize, config.patchSize] as const;
+  return {
+    see: [encoderGraph(config, size, options), pictureGraph(config, size, options)],
+    draw: [
+      embedGraph(config, options),
+      promptGraph(config, 1, 1, options),
+      velocityGraph(config, { rows: 1, prefix: 1, size }, options),
+      decoderGraph(config, size, options),
+    ],
+  };
+}
+
+/** Every weight that any stage binds, once each, under the names of the checkpoint. */
+export function declareOmniGenWeights(
+  config: OmniGenConfig,
+  quantization: Quantization,
+): WeightDeclaration[] {
+  const graphs = Object.values(omniGenGraphs(config, { float: "f32", quantization })).flat();
+  const byKey = new Map(
+    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
+  );
+  return [...byKey.values()].map((weight) => declarationFor(config, weight));
+}
+
+/** Uploads the weights and compiles what does not depend on sizes. */
+export async function createOmniGenStages(context: StageContext<OmniGenConfig>): Promise<Stages> {
+  const { config, files, runtime, residency, quantization, signal, onStage } = context;
+  const tokenizer = createTokenizer(files["tokenizer.json"], files["tokenizer_config.json"]);
+  const graphs = omniGenGraphs(config, { float: runtime.float, quantization });
+  const draw = residency.add({
+    name: "draw",
+    graphs: graphs.draw,
+    open: () => {
+      onStage?.("draw");
+      return OmniGenDrawer.create(context);
+    },
+  });
+  const see = residency.add({
+    name: "see",
+    graphs: graphs.see,
+    open: () => Promise.resolve(new PictureReader(context)),
+  });
+  onStage?.("weights");
+  await residency.openAll(signal);
+  return {
+    runtime,
+    draw: {
+      maxImages: MAX_IMAGES,
+      defaults: (images) => drawDefaults(config, images),
+      prepare: (request, abort) => prepare(context, { draw, see, tokenizer }, request, abort),
+    },
+    info: () => stagesInfo(context, draw.opened),
+    dispose: () => residency.dispose(),
+  };
+}
+
+interface OpenParts {
+  readonly draw: ResidentStage<OmniGenDrawer>;
+  readonly see: ResidentStage<PictureReader>;
+  readonly tokenizer: Tokenizer;
+}
+
+/** Checks the request, encodes its pictures, and fills in the prompts. */
+async function prepare(
+  { config }: StageContext<OmniGenConfig>,
+  { draw, see, tokenizer }: OpenParts,
+  request: DrawRequest,
+  signal: AbortSignal | undefined,
+): Promise<Drawing> {
+  const plan = planDrawing(config, tokenizer, request);
+  const features: Tensor[] = [];
+  try {
+    if (request.images.length > 0) {
+      const reader = await see.enter(signal);
+      for (const image of request.images) {
+        signal?.throwIfAborted();
+        features.push(await reader.read(image));
+      }
+    }
+    return await (await draw.enter(signal)).prepare(plan, features, signal);
+  } finally {
+    for (const tensor of features) tensor.dispose();
+  }
+}
+
+function stagesInfo(
+  { residency }: StageContext<OmniGenConfig>,
+  drawer: OmniGenDrawer | undefined,
+): StagesInfo {
+  const { capture } = drawer ?? {};
+  return {
+    stages: residency.info(),
+    captured: capture === undefined ? {} : { flow: capture.isCaptured },
+    notes: capture?.note === undefined ? [] : [capture.note],
+  };
+}
