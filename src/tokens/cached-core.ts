@@ -112,8 +112,13 @@ export class CachedCore implements TokenCore {
   /**
    * Runs embeddings [1, length, hidden] behind what a row keeps of its cache. `logits` are those of the last
    * slot, with guidance once every row was filled.
+   *
+   * @returns what the prefill graph gives beside logits and caches; the caller's to dispose
    */
-  async prefill(embeddings: Tensor, { row = 0, from = 0 }: PrefillOptions = {}): Promise<void> {
+  async prefill(
+    embeddings: Tensor,
+    { row = 0, from = 0 }: PrefillOptions = {},
+  ): Promise<Record<string, Tensor>> {
     const runtime = this.#runtime;
     const state = this.#state;
     const { single } = state;
@@ -129,17 +134,17 @@ export class CachedCore implements TokenCore {
       ...state.constants,
       ...ports(single.caches, "past"),
     };
-    await this.#prefill.run(feeds, {
-      logits: single.logits,
-      ...ports(single.caches, "present"),
-    });
+    const own = { logits: single.logits, ...ports(single.caches, "present") };
+    const outputs = await this.#prefill.run(feeds, own);
+    const others = Object.entries(outputs).filter(([name]) => !Object.hasOwn(own, name));
     state.lengths[row] = length;
-    if (isShared) return;
+    if (isShared) return Object.fromEntries(others);
     copyRow(runtime, state, row, "toRow");
     const bytes = single.logits.byteLength;
     runtime.copy(single.logits, state.rowLogits, { targetOffset: row * bytes, bytes });
     writeLengths(runtime, state);
     this.#mix?.();
+    return Object.fromEntries(others);
   }
 
   async decode(): Promise<void> {

@@ -1,0 +1,139 @@
+// Nexus-Gen draws and edits: the core imagines the picture as a grid of embeddings, a decoder paints it.
+import type { Drawing } from "../../base/drawing.ts";
+import type { Pixels } from "../../base/pixels.ts";
+import { FlowDrawing } from "../../flow/flow-drawing.ts";
+import { firstNoise } from "../../flow/noise.ts";
+import { eulerSchedule, MAX_STEPS, type Schedule } from "../../flow/schedule.ts";
+import type { ResidentStage } from "../../session/residency.ts";
+import type { Runtime, Tensor } from "../../session/runtime.ts";
+import type { DrawDefaults, DrawRequest, DrawStage } from "../family.ts";
+import type { NexusGenConfig } from "./config.ts";
+import { sigmas } from "./decoder.ts";
+import type { NexusCore } from "./stages.ts";
+import type { NexusPainter, RowEmbeddings } from "./painter.ts";
+import { drawingPrompt } from "./prompt.ts";
+import { editRaster, sourceRaster } from "./vision.ts";
+
+/** What a picture is painted from: embeddings of both rows, and the edited picture's features. */
+export interface Imagined {
+  readonly rows: readonly RowEmbeddings[];
+  readonly source?: Tensor;
+}
+
+/** How a picture is painted. */
+export type PaintRequest = Pick<
+  DrawRequest,
+  "width" | "height" | "steps" | "guidance" | "seed" | "count" | "latents"
+>;
+
+/** The stages that drawing goes through; they may have to take turns on the device. */
+export interface DrawerStages {
+  readonly core: ResidentStage<NexusCore>;
+  readonly generation: ResidentStage<NexusPainter>;
+  readonly editing?: ResidentStage<NexusPainter>;
+}
+
+/** The drawing half of a Nexus-Gen model. */
+export class NexusDrawer implements DrawStage {
+  readonly maxImages = 1;
+  readonly #runtime: Runtime;
+  readonly #config: NexusGenConfig;
+  readonly #stages: DrawerStages;
+
+  constructor(runtime: Runtime, config: NexusGenConfig, stages: DrawerStages) {
+    this.#runtime = runtime;
+    this.#config = config;
+    this.#stages = stages;
+  }
+
+  // The scripts' own: guidance 3, but 1 with V2's decoder of edits.
+  defaults(images: readonly Pixels[]): DrawDefaults {
+    const { width, height, editing } = this.#config;
+    const guidance = images.length > 0 && editing !== undefined ? 1 : 3;
+    return { width, height, steps: 50, guidance };
+  }
+
+  async prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {
+    this.check(request);
+    const imagined = await this.#imagine(request, signal);
+    try {
+      return await this.paint(imagined, request, signal);
+    } finally {
+      for (const row of imagined.rows) row?.dispose();
+      imagined.source?.dispose();
+    }
+  }
+
+  /** @throws RangeError for what no picture can be painted with */
+  check(request: PaintRequest): void {
+    this.#latentShape(request);
+    scheduleOf(request.steps);
+  }
+
+  /** The drawing of what was imagined. */
+  async paint(
+    { rows, source }: Imagined,
+    request: PaintRequest,
+    signal?: AbortSignal,
+  ): Promise<Drawing> {
+    const { generation, editing } = this.#stages;
+    const latentShape = this.#latentShape(request);
+    const noise = firstNoise(request, latentShape);
+    const { guidance } = request;
+    const stage = source === undefined ? generation : (editing ?? generation);
+    const painter = await stage.enter(signal);
+    const field = await painter.fieldOf(latentShape, rows, source);
+    return new FlowDrawing(this.#runtime, {
+      field,
+      schedule: scheduleOf(request.steps),
+      guidance,
+      weights: rows.length === 1 ? [1] : [guidance, 1 - guidance],
+      latentShape,
+      noise,
+      decode: () => painter.decode(field),
+    });
+  }
+
+  async #imagine(
+    { prompt, negativePrompt, guidance, images }: DrawRequest,
+    signal?: AbortSignal,
+  ): Promise<Imagined> {
+    const config = this.#config;
+    const { language, vision } = await this.#stages.core.enter(signal);
+    const [picture] = images;
+    const imagine = async (text: string): Promise<Tensor> => {
+      const parts = drawingPrompt(text, picture, language.tokens);
+      const pieces = language.pieces(parts, (pixels) => editRaster(pixels, config));
+      await language.reserveFor(pieces, config.grid ** 2);
+      const before = language.stretches(pieces);
+      return language.imagine(pieces, { from: 0, before }, signal);
+    };
+    const rows: RowEmbeddings[] = [await imagine(prompt)];
+    // The reference encodes a negative prompt with T5; here the core imagines it, like the prompt.
+    if (guidance !== 1) {
+      rows.push(negativePrompt === undefined ? undefined : await imagine(negativePrompt));
+    }
+    if (picture === undefined || config.editing === undefined) return { rows };
+    return { rows, source: await vision.see(sourceRaster(picture, config)) };
+  }
+
+  #latentShape({ width, height }: PaintRequest): [number, number, number] {
+    const { vae } = this.#config;
+    const factor = 2 ** (vae.blockOutChannels.length - 1);
+    // two latents along a side are one token of the decoder
+    const step = factor * 2;
+    if (width % step !== 0 || height % step !== 0 || width < step || height < step) {
+      throw new RangeError(
+        `This model draws pictures whose sides are multiples of ${step} pixels, got ${width} x ${height}.`,
+      );
+    }
+    return [vae.latentChannels, height / factor, width / factor];
+  }
+}
+
+function scheduleOf(steps: number): Schedule {
+  if (!Number.isInteger(steps) || steps < 1 || steps > MAX_STEPS) {
+    throw new RangeError(`steps must be an integer from 1 to ${MAX_STEPS}, got ${steps}.`);
+  }
+  return eulerSchedule(sigmas(steps));
+}

@@ -1,0 +1,27 @@
+// Nexus-Gen on the wasm backend, checkpoint to pixels, beside the authors' code.
+import { createWasmRuntime } from "../../../../src/session/wasm-runtime.ts";
+import { runFamilyContract } from "../../../contract/family.ts";
+import { runNexusGenParity } from "../../../contract/nexus-gen-parity.ts";
+import { folderFiles } from "../../../support/folder-files.ts";
+import { nexusGenFolder, readNexusGenGoldens } from "../../../support/nexus-gen-goldens.ts";
+import { openModel } from "../../../support/open-model.ts";
+import { openNexusGen } from "../../../support/open-nexus-gen.ts";
+
+for (const name of ["v2", "v1"] as const) {
+  const location = () => {
+    const files = folderFiles(new URL("checkpoint/", nexusGenFolder(name)));
+    return { kind: "files", files } as const;
+  };
+  runNexusGenParity({
+    checkpoint: name,
+    goldens: readNexusGenGoldens(name),
+    open: async () => openNexusGen(location(), "f32", await createWasmRuntime()),
+  });
+  if (name === "v1") continue;
+  runFamilyContract({
+    name: "nexus-gen on wasm",
+    can: { generateText: true, generateImage: true, editImage: true, converse: true },
+    open: async (memoryBudgetBytes?: number) =>
+      openModel(location(), "f32", await createWasmRuntime(), memoryBudgetBytes),
+  });
+}
