@@ -57,18 +57,34 @@ export class ConfigReader {
     return value;
   }
 
-  /** A short list of whole numbers from 1 to max. */
+  /** A short list of whole numbers from 1 to max; it may be empty where the fallback is. */
   integers(
     key: string,
     { max, fallback }: { max: number; fallback?: readonly number[] },
   ): number[] {
+    const least = fallback?.length === 0 ? 0 : 1;
     const value = this.#value(key) ?? fallback;
     const isFine = (item: unknown): boolean =>
       Number.isInteger(item) && Number(item) >= 1 && Number(item) <= max;
-    if (!Array.isArray(value) || value.length === 0 || value.length > 16 || !value.every(isFine)) {
+    const isList = Array.isArray(value) && value.length >= least && value.length <= 16;
+    if (!isList || !value.every(isFine)) {
       throw this.#wrong(key, `a list of integers from 1 to ${max}`);
     }
     return value.map(Number);
+  }
+
+  /** `count` whole numbers from 1 to max, as a list or as one number that stands for all. */
+  perLevel(
+    key: string,
+    { max, count, fallback }: { max: number; count: number; fallback: number },
+  ): number[] {
+    const value = this.#value(key) ?? fallback;
+    if (!Array.isArray(value)) {
+      return Array.from({ length: count }, () => this.integer(key, { max, fallback }));
+    }
+    const list = this.integers(key, { max });
+    if (list.length !== count) throw this.#wrong(key, `${count} integers`);
+    return list;
   }
 
   /** A list of finite numbers as long as the fallback. */
@@ -88,11 +104,26 @@ export class ConfigReader {
     return value;
   }
 
+  /** A list of at most 16 short strings. */
+  texts(key: string, fallback: readonly string[]): string[] {
+    const value = this.#value(key) ?? fallback;
+    const isFine = (item: unknown): boolean => typeof item === "string" && item.length <= 1000;
+    if (!Array.isArray(value) || value.length > 16 || !value.every(isFine)) {
+      throw this.#wrong(key, "a list of short strings");
+    }
+    return value.map(String);
+  }
+
   /** true or false. */
   flag(key: string, fallback: boolean): boolean {
     const value = this.#value(key) ?? fallback;
     if (typeof value !== "boolean") throw this.#wrong(key, "true or false");
     return value;
+  }
+
+  /** Every key of this object with its whole number from 0 to max: a vocabulary. */
+  wholeNumbers(max: number): [name: string, value: number][] {
+    return Object.keys(this.#json).map((key) => [key, this.integer(key, { min: 0, max })]);
   }
 
   #value(key: string): unknown {

@@ -25,8 +25,8 @@ import { promptGraph } from "./core.ts";
 import { decoderGraph } from "./latents.ts";
 import { drawingPrompt, type JanusTokens } from "./prompt.ts";
 import { readPicture } from "../read-picture.ts";
+import { ropeTensors } from "../rope-tensors.ts";
 import { flowLength, velocityGraph } from "./velocity.ts";
-import { ropeTensors } from "./writer.ts";
 
 // Prompts are padded to a multiple of this, so that most of them find a compiled and captured field.
 const PREFIX_STEP = 32;
@@ -217,7 +217,7 @@ export class JanusFlowDrawer {
     return {
       bias: runtime.createTensor("f32", [rows, 1, length, prefix + length]),
       positions: runtime.createTensor("i64", [rows, length]),
-      rope: ropeTensors(runtime, config, Math.min(prefix + length, maxPositions)),
+      rope: ropeTensors(runtime, config.language, Math.min(prefix + length, maxPositions)),
       prefix: Array.from({ length: layers }, () => ({
         key: runtime.createTensor(runtime.float, shape),
         value: runtime.createTensor(runtime.float, shape),
