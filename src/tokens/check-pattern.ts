@@ -81,7 +81,8 @@ function readAlternatives(cursor: Cursor, depth: number): Effort & { readonly co
 function readItems(cursor: Cursor, depth: number): Item[] {
   const items: Item[] = [];
   while (cursor.at < cursor.pattern.length && !"|)".includes(cursor.pattern[cursor.at] ?? "")) {
-    items.push(cursor.pattern[cursor.at] === "(" ? readGroup(cursor, depth) : readAtom(cursor));
+    const isGroup = cursor.pattern[cursor.at] === "(" && lettersLength(cursor) === 0;
+    items.push(isGroup ? readGroup(cursor, depth) : readAtom(cursor));
   }
   return items;
 }
@@ -125,6 +126,7 @@ function readAtom(cursor: Cursor): Item {
   const { pattern } = cursor;
   const first = pattern[cursor.at];
   if (first === "[") skipClass(cursor);
+  else if (first === "(") cursor.at += lettersLength(cursor);
   else if (first === "\\") skipEscape(cursor);
   else if ("*+?{".includes(first ?? ""))
     throw new PatternFault("a quantifier has nothing to repeat");
@@ -140,6 +142,13 @@ function readAtom(cursor: Cursor): Item {
     mayFail: min > 0,
     isLoop: isUnbounded,
   };
+}
+
+/** Length of a group of different single letters, `(A|B|C)`: nothing but a class of them. 0 for other groups. */
+function lettersLength({ pattern, at }: Cursor): number {
+  const found = /^\((?:\?:)?([A-Za-z\d](?:\|[A-Za-z\d])*)\)/.exec(pattern.slice(at));
+  const letters = found?.[1]?.split("|") ?? [];
+  return new Set(letters).size === letters.length ? (found?.[0].length ?? 0) : 0;
 }
 
 /** Past a class, with classes inside of it. */

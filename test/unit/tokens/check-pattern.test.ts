@@ -17,6 +17,7 @@ const PUBLISHED = {
   clip: "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+",
   o200k:
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  "chameleon codes": "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z",
   "class of classes": "[^[\\s][a-z]]+",
 } as const;
 
@@ -27,6 +28,9 @@ const HOSTILE = [
   "(?:a*)*b",
   "([a-z]+)*",
   "(a|aa)+$",
+  "(a|b|a)+c",
+  "((a|b)+)+c",
+  "(a|b)*(b|c)*d",
   "a*a*b",
   "a*(a+b)",
   "(a*)a*b",
