@@ -84,6 +84,8 @@ export interface Stages {
   readonly runtime: Runtime;
   readonly write?: WriteStage;
   readonly draw?: DrawStage;
+  /** What the checkpoint lacks, where others of its family draw. */
+  readonly whyNoDrawing?: string;
   /** Present where an answer may hold pictures. */
   readonly interleave?: InterleaveStage;
   info(): StagesInfo;

@@ -17,11 +17,13 @@ import { paint } from "./paint.ts";
  * @throws ModelError numerics when the latents are not finite numbers at the end
  */
 export async function* drawImages(
-  { draw }: Pick<Stages, "draw">,
+  { draw, whyNoDrawing }: Pick<Stages, "draw" | "whyNoDrawing">,
   request: EditRequest,
   signal?: AbortSignal,
 ): AsyncGenerator<RunEvent, DrawResult, undefined> {
-  if (draw === undefined) throw fail("unsupported-model", "This model does not draw pictures.");
+  if (draw === undefined) {
+    throw fail("unsupported-model", whyNoDrawing ?? "This model does not draw pictures.");
+  }
   const complete = withDefaults(draw, request);
   const prompting = startPace();
   const drawing = await draw.prepare(complete, signal);

@@ -44,7 +44,7 @@ CHECKPOINTS = {
         ),
     ),
     "chameleon": dict(
-        seed=54,
+        seed=50,
         shards=2,
         decoder=False,
         merges=20,
@@ -60,7 +60,7 @@ CHECKPOINTS = {
         # As in a model that was trained in several parts: every head its own norm.
         heads_share_norms=False,
         vq=dict(
-            base_channels=32, channel_multiplier=[2, 1, 1], num_res_blocks=1, attn_resolutions=[4], latent_channels=6,
+            base_channels=32, channel_multiplier=[1, 2, 1], num_res_blocks=1, attn_resolutions=[4], latent_channels=6,
             embed_dim=8, num_embeddings=48, resolution=16, in_channels=3, double_latent=False, attn_type="vanilla",
             dropout=0.0,
         ),

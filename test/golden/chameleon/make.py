@@ -290,7 +290,7 @@ def make(reference, name, photos):
         if spec["decoder"]:
             content["draw"] = {
                 "prompt": golden.draw("prompt", [PROMPT]),
-                "withPictures": golden.draw("withPictures", [0, "Make it brighter than ", 1, "."]),
+                "withPictures": golden.draw("withPictures", [0, 1, "Make it brighter."]),
             }
             content["interleaved"] = golden.interleave()
     content["tokens"] = dict(

@@ -1,0 +1,127 @@
+// Chameleon's config.json -> one checked configuration: the core, the picture tokenizer, and which ids are
+// what. Whether the weights that draw are there is told by the tensors alone.
+import { fail } from "../../base/errors.ts";
+import type { CodebookConfig } from "../../graph/blocks/codebook.ts";
+import type { LlamaConfig } from "../../graph/blocks/llama.ts";
+import { TAMING_NAMES } from "../../graph/blocks/vae-names.ts";
+import type { VaeConfig } from "../../graph/blocks/vae.ts";
+import { ConfigReader } from "../config-reader.ts";
+import type { CheckpointFiles, TensorNames } from "../family.ts";
+import { readLlamaConfig } from "../llama-config.ts";
+import { readVocabulary, type ChameleonVocabulary } from "./vocabulary.ts";
+
+/** Everything that Chameleon's graphs and prompts depend on. */
+export interface ChameleonConfig {
+  readonly language: LlamaConfig;
+  /** Encoder and decoder between pixels and code vectors. */
+  readonly vq: VaeConfig;
+  readonly codebook: CodebookConfig;
+  /** Pixels of a picture's side, in and out. */
+  readonly imageSize: number;
+  /** [height, width] of a picture's codes. */
+  readonly grid: readonly [number, number];
+  readonly vocabulary: ChameleonVocabulary;
+  /** False where the decoder of pictures was not published. */
+  readonly canDraw: boolean;
+}
+
+const VQ_PREFIX = "model.vqmodel.";
+const GROUPS = 32;
+const DECODER_TENSORS = ["post_quant_conv.weight", "decoder.conv_in.weight"];
+
+// What transformers' ChameleonConfig has where a file is silent and LlamaConfig says something else.
+const DEFAULTS = { vocab_size: 65536, max_position_embeddings: 4096, rms_norm_eps: 1e-5 };
+
+/** True for a config.json of Chameleon as transformers writes it. */
+export function isChameleonConfig(configJson: unknown): boolean {
+  return new ConfigReader(configJson, "config.json").text("model_type", "") === "chameleon";
+}
+
+/**
+ * The configuration of a Chameleon checkpoint.
+ *
+ * @throws ModelError checkpoint-invalid when a file is missing or a value is absurd
+ * @throws ModelError unsupported-model for Chameleon-30B's norms behind the blocks, and for what no Chameleon has
+ */
+export function parseChameleonConfig(
+  files: CheckpointFiles,
+  tensors: TensorNames,
+): ChameleonConfig {
+  const json = files["config.json"];
+  const config = new ConfigReader(json, "config.json");
+  const complete = new ConfigReader({ ...DEFAULTS, ...(json as object) }, "config.json");
+  if (config.flag("swin_norm", false)) {
+    throw fail(
+      "unsupported-model",
+      "This Chameleon normalises behind its blocks (swin_norm, the 30B model); the 7B model is supported.",
+    );
+  }
+  const language = readLlamaConfig(complete, "");
+  const names = config.has("vocabulary_map")
+    ? config.section("vocabulary_map")
+    : new ConfigReader(files["tokenizer.json"], "tokenizer.json").section("model").section("vocab");
+  const vocabulary = readVocabulary(names, language.vocabularySize);
+  const { imageSize, ...picture } = readVq(config.section("vq_config"));
+  if (vocabulary.codeIds.length !== picture.codebook.codes) {
+    throw fail(
+      "checkpoint-invalid",
+      `The vocabulary names ${vocabulary.codeIds.length} picture codes, the codebook has ${picture.codebook.codes}.`,
+    );
+  }
+  const side = imageSize / 2 ** (picture.vq.blockOutChannels.length - 1);
+  if (!Number.isInteger(side)) {
+    throw fail(
+      "checkpoint-invalid",
+      `A ${imageSize} px picture has no whole number of codes a side.`,
+    );
+  }
+  const canDraw = DECODER_TENSORS.every((name) => tensors.has(`${VQ_PREFIX}${name}`));
+  return { language, ...picture, imageSize, grid: [side, side], vocabulary, canDraw };
+}
+
+/** Tokens of one picture, without the marks around it. */
+export function codesPerPicture({ grid: [height, width] }: Pick<ChameleonConfig, "grid">): number {
+  return height * width;
+}
+
+// https://github.com/huggingface/transformers/blob/v5.0.0/src/transformers/models/chameleon/configuration_chameleon.py
+function readVq(config: ConfigReader): Pick<ChameleonConfig, "vq" | "codebook" | "imageSize"> {
+  const imageSize = config.integer("resolution", { max: 8192, fallback: 512 });
+  const base = config.integer("base_channels", { max: 8192, fallback: 128 });
+  const multipliers = config.integers("channel_multiplier", { max: 64, fallback: [1, 1, 2, 2, 4] });
+  const attended = config.integers("attn_resolutions", { max: 8192, fallback: [] });
+  if (
+    config.flag("double_latent", false) ||
+    config.integer("in_channels", { max: 64, fallback: 3 }) !== 3
+  ) {
+    throw fail(
+      "unsupported-model",
+      "This picture tokenizer widens its first level, doubles its latents or reads other than 3 channels; Chameleon's does not.",
+    );
+  }
+  const width = config.integer("embed_dim", { max: 65536, fallback: 256 });
+  return {
+    imageSize,
+    codebook: {
+      weight: `${VQ_PREFIX}quantize.embedding.weight`,
+      codes: config.integer("num_embeddings", { max: 1 << 20, fallback: 8192 }),
+      width,
+      isNormalized: false,
+    },
+    vq: {
+      blockOutChannels: multipliers.map((multiplier) => base * multiplier),
+      layersPerBlock: config.integer("num_res_blocks", { max: 16, fallback: 2 }),
+      normNumGroups: GROUPS,
+      latentChannels: width,
+      innerChannels: config.integer("latent_channels", { max: 65536, fallback: 256 }),
+      useQuantConv: true,
+      usePostQuantConv: true,
+      midAttention: config.text("attn_type", "vanilla") === "vanilla",
+      attentionLevels: [...multipliers.keys()].filter((level) =>
+        attended.includes(imageSize / 2 ** level),
+      ),
+      names: TAMING_NAMES,
+      prefix: VQ_PREFIX,
+    },
+  };
+}

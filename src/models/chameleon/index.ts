@@ -1,0 +1,28 @@
+// Chameleon: one causal core over text and the codes of pictures. Anole is Chameleon that draws.
+// Papers: https://arxiv.org/abs/2405.09818 https://arxiv.org/abs/2407.06135
+// Code: https://github.com/facebookresearch/chameleon/tree/dbbe47f https://github.com/GAIR-NLP/anole/tree/af563fa
+import type { Family } from "../family.ts";
+import { isChameleonConfig, parseChameleonConfig, type ChameleonConfig } from "./config.ts";
+import {
+  chameleonCapabilities,
+  chameleonGraphs,
+  createChameleonStages,
+  declareChameleonWeights,
+} from "./stages.ts";
+
+/** The family's entry in the registry. */
+export const chameleon: Family<ChameleonConfig> = {
+  id: "chameleon",
+  capabilities: chameleonCapabilities,
+  sideFiles: [
+    { name: "config.json", isRequired: true },
+    { name: "tokenizer.json", isRequired: true },
+    { name: "tokenizer_config.json", isRequired: false },
+  ],
+  companions: {},
+  matches: isChameleonConfig,
+  parse: parseChameleonConfig,
+  declareWeights: declareChameleonWeights,
+  stageGraphs: chameleonGraphs,
+  createStages: createChameleonStages,
+};

@@ -1,0 +1,19 @@
+// Chameleon on the wasm backend, checkpoint to pixels, beside the reference.
+import { createWasmRuntime } from "../../../../src/session/wasm-runtime.ts";
+import { runChameleonParity } from "../../../contract/chameleon-parity.ts";
+import { runFamilyContract } from "../../../contract/family.ts";
+import { chameleonFolder, readChameleonGoldens } from "../../../support/chameleon-goldens.ts";
+import { folderFiles } from "../../../support/folder-files.ts";
+import { openModel } from "../../../support/open-model.ts";
+
+for (const name of ["anole", "chameleon"] as const) {
+  const open = async (memoryBudgetBytes?: number) => {
+    const files = folderFiles(new URL("checkpoint/", chameleonFolder(name)));
+    const runtime = await createWasmRuntime();
+    return openModel({ kind: "files", files }, "f32", runtime, memoryBudgetBytes);
+  };
+  runChameleonParity({ checkpoint: name, goldens: readChameleonGoldens(name), open });
+  const draws = name === "anole";
+  const can = { generateText: true, generateImage: draws, editImage: draws, converse: draws };
+  runFamilyContract({ name: `${name} on wasm`, open, can, steps: 16 });
+}
