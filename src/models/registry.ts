@@ -5,6 +5,7 @@ import type { Family } from "./family.ts";
 
 /** Families by id. */
 const FAMILIES: Readonly<Record<string, () => Promise<Family>>> = {
+  chameleon: async () => (await import("./chameleon/index.ts")).chameleon,
   "janus-flow": async () => (await import("./janus-flow/index.ts")).janusFlow,
   "nexus-gen": async () => (await import("./nexus-gen/index.ts")).nexusGen,
   omnigen: async () => (await import("./omnigen/index.ts")).omniGen,
