@@ -62,24 +62,22 @@ async function measureFlow({
   // Also warms both up: pipelines are compiled and the loop is captured.
   const difference = await differenceOfLoops(setting);
   assert(difference < 1e-2, `both loops do the same work; they differ by ${difference}`);
-  const resident: number[] = [];
-  const plain: number[] = [];
+  const resident: Timed[] = [];
+  const plain: Timed[] = [];
   for (let round = 0; round < rounds; round++) {
-    resident.push(await milliseconds(() => residentLoop(setting)));
-    plain.push(await milliseconds(() => plainLoop(setting)));
+    resident.push(await timed(setting, residentLoop));
+    plain.push(await timed(setting, plainLoop));
   }
-  const traffic = await trafficOf(setting, residentLoop);
-  const plainTraffic = await trafficOf(setting, plainLoop);
   let timedMs = 0;
   const gpuMs = await gpuMilliseconds(async () => {
     timedMs = await milliseconds(() => residentLoop(setting));
   });
   await model.dispose();
   return {
-    residentMs: median(resident),
-    plainMs: median(plain),
-    traffic,
-    plainTraffic,
+    residentMs: median(resident.map(({ ms }) => ms)),
+    plainMs: median(plain.map(({ ms }) => ms)),
+    traffic: present(resident[0], "round").traffic,
+    plainTraffic: present(plain[0], "round").traffic,
     difference,
     ...(gpuMs === undefined ? {} : { gpuMs, timedMs }),
   };
@@ -96,18 +94,25 @@ async function milliseconds(work: () => Promise<void>): Promise<number> {
   return performance.now() - started;
 }
 
-async function trafficOf(
+/** One whole loop: how long it took and what crossed between JavaScript and the GPU. */
+interface Timed {
+  readonly ms: number;
+  readonly traffic: Counters;
+}
+
+async function timed(
   setting: LoopSetting,
   loop: (setting: LoopSetting) => Promise<void>,
-): Promise<Counters> {
+): Promise<Timed> {
   const before = { ...setting.runtime.counters };
-  await loop(setting);
+  const ms = await milliseconds(() => loop(setting));
   const after = setting.runtime.counters;
-  return {
+  const traffic = {
     readbacks: after.readbacks - before.readbacks,
     uploads: after.uploads - before.uploads,
     submits: after.submits - before.submits,
     drains: after.drains - before.drains,
     fences: after.fences - before.fences,
   };
+  return { ms, traffic };
 }
