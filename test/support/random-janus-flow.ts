@@ -17,7 +17,7 @@ export interface RandomSizes {
   readonly vaeChannels: readonly number[];
 }
 
-/** Some four times the embedded model, 128 x 128 pixels: 64 image tokens. */
+/** Some four times the embedded model, 96 x 96 pixels: 36 image tokens. */
 export const LARGER: RandomSizes = {
   hiddenSize: 192,
   layers: 6,
@@ -26,8 +26,8 @@ export const LARGER: RandomSizes = {
   visionWidth: 192,
   visionLayers: 4,
   flowChannels: 128,
-  imageSize: 128,
-  vaeChannels: [16, 32, 48, 64],
+  imageSize: 96,
+  vaeChannels: [8, 16, 32, 48],
 };
 
 /**
