@@ -10,12 +10,16 @@ import { generateTokens } from "../../src/tokens/generate-tokens.ts";
 import { drawImages } from "../../src/tasks/draw-images.ts";
 import type { GoldenTensors } from "../support/safetensors-file.ts";
 
-/** What make.py wrote beside the tensors. */
-export interface JanusFlowGoldens {
+/** What the authors' processor and core made of conversations: of Janus too. */
+export interface AnswerGoldens {
   readonly tensors: GoldenTensors;
   readonly photos: readonly Pixels[];
-  readonly json: {
-    readonly understand: Readonly<Record<string, UnderstandCase>>;
+  readonly json: { readonly understand: Readonly<Record<string, UnderstandCase>> };
+}
+
+/** What make.py wrote beside the tensors. */
+export interface JanusFlowGoldens extends AnswerGoldens {
+  readonly json: AnswerGoldens["json"] & {
     readonly generate: {
       readonly prompt: string;
       readonly negativePrompt: string;
@@ -38,12 +42,12 @@ export interface Compared {
 }
 
 /** Names of the understanding cases. */
-export function understandCases({ json }: JanusFlowGoldens): string[] {
+export function understandCases({ json }: AnswerGoldens): string[] {
   return Object.keys(json.understand);
 }
 
 /** The golden conversation as messages: its last, empty turn is the one to be answered. */
-export function goldenMessages(goldens: JanusFlowGoldens, name: string): Message[] {
+export function goldenMessages(goldens: AnswerGoldens, name: string): Message[] {
   const { conversation, photos } = golden(goldens, name);
   let photo = 0;
   const nextPhoto = (): ContentPart => {
@@ -52,7 +56,7 @@ export function goldenMessages(goldens: JanusFlowGoldens, name: string): Message
     return { type: "image", image };
   };
   return conversation.slice(0, -1).map(({ role, content }) => ({
-    role: role === "User" ? ("user" as const) : ("assistant" as const),
+    role: role.includes("User") ? ("user" as const) : ("assistant" as const),
     content: content
       .split("<image_placeholder>")
       .flatMap((text, index): ContentPart[] => [
@@ -65,7 +69,7 @@ export function goldenMessages(goldens: JanusFlowGoldens, name: string): Message
 /** Logits behind the prompt, and the greedy tokens that follow. */
 export async function compareAnswer(
   { runtime, write }: Pick<Stages, "runtime" | "write">,
-  goldens: JanusFlowGoldens,
+  goldens: AnswerGoldens,
   name: string,
 ): Promise<{ logits: Compared; ids: number[]; expectedIds: readonly number[] }> {
   const writer = present(write);
@@ -176,14 +180,11 @@ async function drawGolden(
   return next.value;
 }
 
-function golden(goldens: JanusFlowGoldens, name: string): UnderstandCase {
+function golden(goldens: AnswerGoldens, name: string): UnderstandCase {
   return present(goldens.json.understand[name]);
 }
 
-function values(
-  { tensors }: JanusFlowGoldens,
-  name: string,
-): Float32Array | Int32Array | Uint8Array {
+function values({ tensors }: AnswerGoldens, name: string): Float32Array | Int32Array | Uint8Array {
   const tensor = tensors.get(name);
   if (tensor === undefined) throw new Error(`goldens have no ${name}`);
   return tensor.values;

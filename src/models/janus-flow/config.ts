@@ -7,6 +7,7 @@ import type { VaeConfig } from "../../graph/blocks/vae.ts";
 import { readLlamaConfig } from "../llama-config.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles } from "../family.ts";
+import { readPreprocess, readSiglipConfig } from "../siglip-config.ts";
 
 /** Sizes of the convolutional encoder and decoder around the core. */
 export interface UvitSizes {
@@ -42,28 +43,6 @@ export interface JanusFlowConfig {
   readonly tags: ImageTags;
 }
 
-// timm's SigLIP towers by name. Explicit keys in vision_und_enc_config.params win over this table (ours:
-// the authors' code knows the table alone).
-// https://github.com/deepseek-ai/Janus/blob/1daa72f/janus/janusflow/models/siglip_vit.py#L606-L647
-const SIGLIP_TOWERS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  siglip_so400m_patch14_384: {
-    patch_size: 14,
-    width: 1152,
-    layers: 27,
-    heads: 16,
-    mlp_ratio: 3.7362,
-  },
-  siglip_so400m_patch14_224: {
-    patch_size: 14,
-    width: 1152,
-    layers: 27,
-    heads: 16,
-    mlp_ratio: 3.7362,
-  },
-  siglip_large_patch16_384: { patch_size: 16, width: 1024, layers: 24, heads: 16, mlp_ratio: 4 },
-  siglip_large_patch16_256: { patch_size: 16, width: 1024, layers: 24, heads: 16, mlp_ratio: 4 },
-};
-
 /** True for a config.json of JanusFlow: the multi_modality architecture with a ShallowUViT encoder. */
 export function isJanusFlowConfig(configJson: unknown): boolean {
   const config = new ConfigReader(configJson, "config.json");
@@ -81,7 +60,10 @@ export function isJanusFlowConfig(configJson: unknown): boolean {
  */
 export function parseJanusFlowConfig(files: CheckpointFiles): JanusFlowConfig {
   const config = new ConfigReader(files["config.json"], "config.json");
-  const vision = readVision(config.section("vision_und_enc_config").section("params"));
+  const vision = readSiglipConfig(
+    config.section("vision_und_enc_config").section("params"),
+    "vision_und_enc_model.vision_tower.",
+  );
   const encoder = readUvit(
     config.section("vision_gen_enc_config").section("params"),
     "input_channels",
@@ -116,27 +98,6 @@ export function parseJanusFlowConfig(files: CheckpointFiles): JanusFlowConfig {
   };
 }
 
-function readVision(params: ConfigReader): SiglipConfig {
-  const modelName = params.text("model_name", "siglip_large_patch16_384");
-  const tower = SIGLIP_TOWERS[modelName] ?? {};
-  const size = (key: string, max: number): number => {
-    const fallback = tower[key];
-    return params.integer(key, fallback === undefined ? { max } : { max, fallback });
-  };
-  const layers = size("layers", 200);
-  const selected = params.integer("select_layer", { min: -200, max: 200, fallback: -2 });
-  return {
-    prefix: "vision_und_enc_model.vision_tower.",
-    imageSize: params.integer("image_size", { max: 4096, fallback: 336 }),
-    patchSize: size("patch_size", 256),
-    width: size("width", 16384),
-    // create_siglip_vit: a negative select_layer counts from the end.
-    layers: Math.min(layers, selected <= 0 ? layers + selected + 1 : selected),
-    heads: size("heads", 256),
-    mlpRatio: params.number("mlp_ratio", { min: 0.1, max: 32, fallback: tower["mlp_ratio"] ?? 4 }),
-  };
-}
-
 function readUvit(params: ConfigReader, channelsKey: string): UvitSizes {
   const channels = params.integers("block_out_channels", { max: 65536, fallback: [768] });
   const isEncoder = channelsKey === "input_channels";
@@ -168,18 +129,6 @@ function readVae(vae: ConfigReader): VaeConfig {
     useQuantConv: vae.flag("use_quant_conv", true),
     usePostQuantConv: vae.flag("use_post_quant_conv", true),
     midAttention: vae.flag("mid_block_add_attention", true),
-  };
-}
-
-function readPreprocess(json: unknown, imageSize: number): PreprocessOptions {
-  const reader = new ConfigReader(json ?? {}, "preprocessor_config.json");
-  return {
-    imageSize: reader.integer("image_size", { max: 4096, fallback: imageSize }),
-    minSize: reader.integer("min_size", { max: 4096, fallback: 14 }),
-    rescaleFactor: reader.number("rescale_factor", { min: 1e-9, max: 1e3, fallback: 1 / 255 }),
-    doNormalize: reader.flag("do_normalize", true),
-    mean: reader.numbers("image_mean", [0.5, 0.5, 0.5]),
-    std: reader.numbers("image_std", [0.5, 0.5, 0.5]),
   };
 }
 

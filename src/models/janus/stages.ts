@@ -1,0 +1,106 @@
+// Binds Janus's graphs to a device: which weights each stage needs, and the two halves of the model.
+import type { Quantization } from "../../base/dtype.ts";
+import type { WeightDeclaration } from "../../base/weight-declaration.ts";
+import type { Graph } from "../../graph/graph.ts";
+import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
+import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import type { JanusConfig } from "./config.ts";
+import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
+import { drawDefaults, JanusDrawer } from "./drawer.ts";
+import { pictureGraph } from "./picture.ts";
+import { findTokens } from "./prompt.ts";
+import { visionGraph } from "./vision.ts";
+import { JanusWriter } from "./writer.ts";
+
+/** The graphs of both stages; sequence sizes do not matter for the weights they bind. */
+export function janusGraphs(
+  config: JanusConfig,
+  options: GraphOptions,
+): Record<"understand" | "draw", Graph[]> {
+  const size = { rows: 1, capacity: 1 };
+  return {
+    understand: [
+      visionGraph(config, options),
+      embedGraph(config, options),
+      decodeGraph(config, "words", size, options),
+    ],
+    draw: [
+      embedGraph(config, options),
+      prefillGraph(config, "codes", 1, options),
+      decodeGraph(config, "codes", size, options),
+      pictureGraph(config, options),
+    ],
+  };
+}
+
+/** Every weight that any stage binds, once each. */
+export function declareJanusWeights(
+  config: JanusConfig,
+  quantization: Quantization,
+): WeightDeclaration[] {
+  const graphs = Object.values(janusGraphs(config, { float: "f32", quantization })).flat();
+  const byKey = new Map(
+    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
+  );
+  return [...byKey.values()];
+}
+
+/** Uploads the weights and compiles both halves of the model. */
+export async function createJanusStages(context: StageContext<JanusConfig>): Promise<Stages> {
+  const { config, files, runtime, residency, quantization, signal, onStage } = context;
+  const tokenizer = createTokenizer(files["tokenizer.json"], files["tokenizer_config.json"]);
+  const tokens = findTokens(tokenizer, config.tags);
+  const graphs = janusGraphs(config, { float: runtime.float, quantization });
+  const understand = residency.add({
+    name: "understand",
+    graphs: graphs.understand,
+    open: () => {
+      onStage?.("understand");
+      return JanusWriter.create(context, tokens);
+    },
+  });
+  const draw = residency.add({
+    name: "draw",
+    graphs: graphs.draw,
+    open: () => {
+      onStage?.("draw");
+      return JanusDrawer.create(context, tokens);
+    },
+  });
+  onStage?.("weights");
+  await residency.openAll(signal);
+  return {
+    runtime,
+    write: {
+      stopIds: new Set([tokens.eos]),
+      createTextStream: () => createTextStream(tokens.tokenizer),
+      prefill: async (messages, maxTokens, abort) =>
+        (await understand.enter(abort)).prefill(messages, maxTokens, abort),
+    },
+    draw: {
+      maxImages: 0,
+      defaults: () => drawDefaults(config),
+      prepare: async (request, abort) => (await draw.enter(abort)).prepare(request, abort),
+    },
+    info: () => stagesInfo(context, understand.opened, draw.opened),
+    dispose: () => residency.dispose(),
+  };
+}
+
+function stagesInfo(
+  { residency }: StageContext<JanusConfig>,
+  writer: JanusWriter | undefined,
+  drawer: JanusDrawer | undefined,
+): StagesInfo {
+  const loops = { decode: writer?.capture, draw: drawer?.capture };
+  const notes = Object.values(loops).flatMap((loop) =>
+    loop?.note === undefined ? [] : [loop.note],
+  );
+  return {
+    stages: residency.info(),
+    captured: Object.fromEntries(
+      Object.entries(loops).flatMap(([name, loop]) => (loop ? [[name, loop.isCaptured]] : [])),
+    ),
+    notes,
+  };
+}
