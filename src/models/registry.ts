@@ -6,6 +6,7 @@ import type { Family } from "./family.ts";
 /** Families by id. */
 const FAMILIES: Readonly<Record<string, () => Promise<Family>>> = {
   chameleon: async () => (await import("./chameleon/index.ts")).chameleon,
+  janus: async () => (await import("./janus/index.ts")).janus,
   "janus-flow": async () => (await import("./janus-flow/index.ts")).janusFlow,
   "nexus-gen": async () => (await import("./nexus-gen/index.ts")).nexusGen,
   omnigen: async () => (await import("./omnigen/index.ts")).omniGen,
