@@ -8,7 +8,7 @@ import type { ConfigReader } from "./config-reader.ts";
  * Sizes of a LLaMA core.
  *
  * @param prefix - what stands before `model.layers...` in the checkpoint's names
- * @throws ModelError checkpoint-invalid for absurd sizes, unsupported-model for scaled rope, biases or another activation
+ * @throws ModelError checkpoint-invalid for absurd sizes, unsupported-model for rope scaled by another rule than LLaMA-3's, biases or another activation
  * @see https://github.com/huggingface/transformers/blob/v4.38.0/src/transformers/models/llama/configuration_llama.py
  */
 export function readLlamaConfig(config: ConfigReader, prefix: string): LlamaConfig {
@@ -34,6 +34,7 @@ export function readLlamaConfig(config: ConfigReader, prefix: string): LlamaConf
     vocabularySize: config.integer("vocab_size", { max: 1 << 21, fallback: 32000 }),
     rmsNormEps: config.number("rms_norm_eps", { min: 0, max: 1, fallback: 1e-6 }),
     ropeTheta: readRopeTheta(config),
+    ...readRopeScaling(config),
     maxPositions: config.integer("max_position_embeddings", { max: 1 << 22, fallback: 2048 }),
   };
 }
@@ -45,15 +46,44 @@ function readRopeTheta(config: ConfigReader): number {
   return config.number("rope_theta", { ...rule, fallback: fromParameters });
 }
 
+/** The section that tells how frequencies are scaled; empty where they are not. */
+function ropeSection(config: ConfigReader): ConfigReader {
+  return config.section(config.has("rope_scaling") ? "rope_scaling" : "rope_parameters");
+}
+
+function ropeType(config: ConfigReader): string {
+  const section = ropeSection(config);
+  const older = section.text("type", config.has("rope_scaling") ? "unnamed" : "default");
+  return section.text("rope_type", older);
+}
+
+// LLaMA-3.1's numbers are the defaults.
+function readRopeScaling(config: ConfigReader): Pick<LlamaConfig, "ropeScaling"> {
+  if (ropeType(config) !== "llama3") return {};
+  const section = ropeSection(config);
+  const factor = { min: 1e-3, max: 1e6 };
+  const originalPositions = section.integer("original_max_position_embeddings", {
+    max: 1 << 22,
+    fallback: 8192,
+  });
+  return {
+    ropeScaling: {
+      factor: section.number("factor", { ...factor, fallback: 8 }),
+      slowTurns: section.number("low_freq_factor", { ...factor, fallback: 1 }),
+      fastTurns: section.number("high_freq_factor", { ...factor, fallback: 4 }),
+      originalPositions,
+    },
+  };
+}
+
 function refuseUnsupported(config: ConfigReader): void {
-  const ropeType = config.section("rope_parameters").text("rope_type", "default");
-  const isScaled = config.has("rope_scaling") || ropeType !== "default";
+  const isScaled = !["default", "llama3"].includes(ropeType(config));
   const activation = config.text("hidden_act", "silu");
   const hasBias = config.flag("attention_bias", false) || config.flag("mlp_bias", false);
   if (isScaled || activation !== "silu" || hasBias || config.flag("tie_word_embeddings", false)) {
     throw fail(
       "unsupported-model",
-      "This LLaMA core uses scaled rope, biases, tied embeddings or an activation other than silu; " +
+      "This LLaMA core uses rope scaled by another rule than llama3's, biases, tied embeddings or an activation other than silu; " +
         `none of these is supported for this family (hidden_act is ${activation}).`,
     );
   }

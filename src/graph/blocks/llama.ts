@@ -10,6 +10,7 @@ import { cast, concat, expand, reshape } from "../ops/movement.ts";
 import { fixed } from "../ops/sizes.ts";
 import { linear } from "./linear.ts";
 import { rmsNorm } from "./norm.ts";
+import { scaledFrequency, type RopeScaling } from "./rope-scaling.ts";
 
 /** Sizes of a core and the prefix of its checkpoint names. */
 export interface LlamaConfig {
@@ -25,6 +26,8 @@ export interface LlamaConfig {
   readonly vocabularySize: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
+  /** Default: frequencies are not scaled. */
+  readonly ropeScaling?: RopeScaling;
   readonly maxPositions: number;
   /** q, k and v have biases (Qwen2); default: none. */
   readonly qkvBias?: boolean;
@@ -144,15 +147,15 @@ export function lmHead(g: GraphBuilder, hidden: Value, config: LlamaConfig): Val
 
 /** cos and sin of every position's angles, [positions, headDim / 2] each. */
 export function ropeTables(
-  { headDim, ropeTheta }: Pick<LlamaConfig, "headDim" | "ropeTheta">,
+  { headDim, ropeTheta, ropeScaling }: Pick<LlamaConfig, "headDim" | "ropeTheta" | "ropeScaling">,
   positions: number,
 ): { readonly cos: Float32Array<ArrayBuffer>; readonly sin: Float32Array<ArrayBuffer> } {
   const half = headDim / 2;
   // The reference multiplies in f32: angle = position * f32(theta^(-2i/size)).
-  const frequency = Float32Array.from(
-    { length: half },
-    (_, i) => 1 / ropeTheta ** ((2 * i) / headDim),
-  );
+  const frequency = Float32Array.from({ length: half }, (_, i) => {
+    const plain = 1 / ropeTheta ** ((2 * i) / headDim);
+    return ropeScaling === undefined ? plain : scaledFrequency(plain, ropeScaling);
+  });
   const angles = Float32Array.from(
     { length: positions * half },
     (_, at) => Math.floor(at / half) * (frequency[at % half] ?? 0),

@@ -1,5 +1,4 @@
 // Normalizations, statistics in f32 as the references compute them.
-import { assert } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { add, mul } from "../ops/elementwise.ts";
@@ -33,19 +32,20 @@ export function layerNorm(
 }
 
 /**
- * Normalizes each group of channels of [1, channels, ...] over its channels and pixels.
- * The WebGPU provider has no whole GroupNorm kernel: it is an instance norm over groups, then an affine.
+ * Normalizes each group of channels of [rows, channels, ...] over its channels and pixels.
+ * The WebGPU provider has no whole GroupNorm kernel: it is an instance norm over the groups of all rows, then an
+ * affine.
  */
 export function groupNorm(
   g: GraphBuilder,
   x: Value,
   { name, groups, eps }: { readonly name: string; readonly groups: number; readonly eps: number },
 ): Value {
-  assert(x.shape[0] === 1, `group norm of one row, not [${x.shape.join()}]`);
   const channels = fixed(x.shape[1]);
-  const ones = g.constant("f32", [groups], new Float32Array(groups).fill(1));
-  const zeros = g.constant("f32", [groups], new Float32Array(groups));
-  const grouped = cast(g, reshape(g, x, [1, groups, -1]), "f32");
+  const all = fixed(x.shape[0]) * groups;
+  const ones = g.constant("f32", [all], new Float32Array(all).fill(1));
+  const zeros = g.constant("f32", [all], new Float32Array(all));
+  const grouped = cast(g, reshape(g, x, [1, all, -1]), "f32");
   const normed = cast(g, instanceNormalization(g, grouped, ones, zeros, eps), x.dtype);
   const perChannel = [channels, ...x.shape.slice(2).map(() => 1)];
   const weight = reshape(g, plain(g, `${name}.weight`, [channels]), perChannel);

@@ -62,4 +62,26 @@ describe("groupNorm", () => {
     });
     expect(y.values).toBeAllclose(expected, { atol: 1e-5 });
   });
+
+  test("treats every row by itself", async () => {
+    const rows = 3;
+    const x = waves(rows * channels * pixels);
+    const weights: WeightValues = ({ key }) => waves(channels, key.endsWith("bias") ? 2 : 1);
+    const run = async (values: ArrayLike<number>, count: number): Promise<number[]> => {
+      const y = await evaluate(
+        (g) => {
+          const input = g.input("x", "f32", [count, channels, 2, 2]);
+          return groupNorm(g, input, { name: "norm", groups, eps: 1e-6 });
+        },
+        { inputs: { x: values }, weights },
+      );
+      return [...y.values];
+    };
+    const size = x.length / rows;
+    const alone: number[] = [];
+    for (let row = 0; row < rows; row++) {
+      alone.push(...(await run(x.slice(row * size, (row + 1) * size), 1)));
+    }
+    expect(await run(x, rows)).toBeAllclose(alone, { atol: 1e-6 });
+  });
 });
