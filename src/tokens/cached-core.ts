@@ -5,6 +5,7 @@ import { present } from "../base/assert.ts";
 import type { Graph } from "../graph/graph.ts";
 import { createLoopSession, type LoopSession } from "../session/loop-session.ts";
 import type { Dispatch, Runtime, Session, Tensor, WeightTensors } from "../session/runtime.ts";
+import { cachePorts, createLayerCaches, type LayerCache } from "./layer-caches.ts";
 import type { TokenCore } from "./generate-tokens.ts";
 
 /** Sizes and graphs of a cached core. */
@@ -82,9 +83,9 @@ export class CachedCore implements TokenCore {
         seqlens_k: state.lastIndex,
         total_sequence_length: state.total,
         ...options.constants,
-        ...ports(state.caches, "past"),
+        ...cachePorts(state.caches, "past"),
       },
-      fetches: { logits: state.rowLogits, ...ports(state.caches, "present") },
+      fetches: { logits: state.rowLogits, ...cachePorts(state.caches, "present") },
       probe: "logits",
     });
     return new CachedCore(runtime, options, state, prefill, decode);
@@ -132,9 +133,9 @@ export class CachedCore implements TokenCore {
       seqlens_k: single.lastIndex,
       total_sequence_length: single.total,
       ...state.constants,
-      ...ports(single.caches, "past"),
+      ...cachePorts(single.caches, "past"),
     };
-    const own = { logits: single.logits, ...ports(single.caches, "present") };
+    const own = { logits: single.logits, ...cachePorts(single.caches, "present") };
     const outputs = await this.#prefill.run(feeds, own);
     const others = Object.entries(outputs).filter(([name]) => !Object.hasOwn(own, name));
     state.lengths[row] = length;
@@ -157,11 +158,6 @@ export class CachedCore implements TokenCore {
     await this.#decode.dispose();
     for (const tensor of allTensors(this.#state)) tensor.dispose();
   }
-}
-
-interface LayerCache {
-  readonly key: Tensor;
-  readonly value: Tensor;
 }
 
 /** What a graph over a cache of its own number of rows reads and writes. */
@@ -189,7 +185,7 @@ async function createState(runtime: Runtime, options: CachedCoreOptions): Promis
   const ids = Number(options.decode.outputs.find(({ name }) => name === "logits")?.shape.at(-1));
   const rowLogits = await runtime.createStableTensor("f32", [rows, 1, ids]);
   const shared: RowState = {
-    caches: await createCaches(runtime, options, rows),
+    caches: await createLayerCaches(runtime, options, rows),
     lastIndex: runtime.createTensor("i32", [rows]),
     total: runtime.createTensor("i32", [1]),
     logits: rows === 1 ? rowLogits : runtime.createTensor("f32", [1, 1, ids]),
@@ -198,7 +194,7 @@ async function createState(runtime: Runtime, options: CachedCoreOptions): Promis
     rows === 1
       ? shared
       : {
-          caches: await createCaches(runtime, options, 1),
+          caches: await createLayerCaches(runtime, options, 1),
           lastIndex: runtime.createTensor("i32", [1]),
           total: runtime.createTensor("i32", [1]),
           logits: await runtime.createStableTensor("f32", [1, 1, ids]),
@@ -206,30 +202,6 @@ async function createState(runtime: Runtime, options: CachedCoreOptions): Promis
   const token = runtime.createTensor("i32", [1, 1]);
   const lengths = Array.from({ length: rows }, () => 1);
   return { ...shared, constants: options.constants, rowLogits, token, single, lengths };
-}
-
-async function createCaches(
-  runtime: Runtime,
-  { layers, kvHeads, headDim, capacity }: CachedCoreOptions,
-  rows: number,
-): Promise<LayerCache[]> {
-  const shape = [rows, kvHeads, capacity, headDim];
-  const caches: LayerCache[] = [];
-  for (let layer = 0; layer < layers; layer++) {
-    const key = await runtime.createStableTensor(runtime.float, shape);
-    caches.push({ key, value: await runtime.createStableTensor(runtime.float, shape) });
-  }
-  return caches;
-}
-
-/** Every layer's cache under `past.{layer}.key` and so on. */
-function ports(caches: readonly LayerCache[], name: "past" | "present"): Record<string, Tensor> {
-  return Object.fromEntries(
-    caches.flatMap(({ key, value }, layer) => [
-      [`${name}.${layer}.key`, key],
-      [`${name}.${layer}.value`, value],
-    ]),
-  );
 }
 
 function writeLengths(runtime: Runtime, { lastIndex, total, lengths }: CoreState): void {

@@ -47,8 +47,11 @@ export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRu
       counters.uploads += 1;
       dataOf(tensor).set(data as Float32Array);
     },
-    copy(source, target) {
-      dataOf(target).set(dataOf(source));
+    // Every dtype of the loops has four bytes.
+    copy(source, target, { sourceOffset = 0, targetOffset = 0, bytes } = {}) {
+      const first = sourceOffset / 4;
+      const end = bytes === undefined ? undefined : first + bytes / 4;
+      dataOf(target).set(dataOf(source).subarray(first, end), targetOffset / 4);
     },
     async read(tensor) {
       counters.readbacks += 1;

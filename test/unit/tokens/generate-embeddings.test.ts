@@ -1,0 +1,84 @@
+import { describe, expect, test } from "vitest";
+import { generateEmbeddings, type EmbeddingCore } from "../../../src/tokens/generate-embeddings.ts";
+import { createFakeRuntime, dataOf, type FakeRuntime } from "../../support/fake-runtime.ts";
+
+/** A core that says where it is and what it reads: vector = [place, total, embedding], next = embedding + 1. */
+function createEchoCore(runtime: FakeRuntime, length: number) {
+  const core: EmbeddingCore & { decodes: number } = {
+    embedding: runtime.createTensor("f32", [1, 1, 1]),
+    next: runtime.createTensor("f32", [1, 1, 1]),
+    vector: runtime.createTensor("f32", [1, 1, 3]),
+    length,
+    place: [runtime.createTensor("i32", [1]), runtime.createTensor("i32", [1])],
+    decodes: 0,
+    async decode() {
+      core.decodes += 1;
+      const [place = 0] = dataOf(core.place[0]);
+      const [total = 0] = dataOf(core.place[1]);
+      const [embedding = 0] = dataOf(core.embedding);
+      dataOf(core.vector).set([place, total, embedding]);
+      dataOf(core.next).set([embedding + 1]);
+    },
+  };
+  return core;
+}
+
+function start(holdFences = false) {
+  const runtime = createFakeRuntime();
+  runtime.holdFences = holdFences;
+  const core = createEchoCore(runtime, 7);
+  const begin = runtime.createTensor("f32", [1, 1, 1], Float32Array.of(40));
+  const vectors = runtime.createTensor("f32", [1, 4, 3]);
+  return { runtime, core, begin, vectors };
+}
+
+describe("generateEmbeddings", () => {
+  test("feeds every step with what the one before gave, one place on", async () => {
+    const { runtime, core, begin, vectors } = start();
+    await generateEmbeddings(runtime, core, { begin, vectors });
+    expect([...dataOf(vectors)]).toEqual([7, 8, 40, 8, 9, 41, 9, 10, 42, 10, 11, 43]);
+  });
+
+  test("reads nothing back and uploads nothing between its steps", async () => {
+    const { runtime, core, begin, vectors } = start();
+    await generateEmbeddings(runtime, core, { begin, vectors });
+    expect(runtime.counters).toMatchObject({ readbacks: 0, uploads: 0 });
+  });
+
+  test("runs at most two steps ahead of the device", async () => {
+    const { runtime, core, begin, vectors } = start(true);
+    const done = generateEmbeddings(runtime, core, { begin, vectors });
+    const settle = async (): Promise<void> => {
+      for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+    };
+    await settle();
+    expect(core.decodes).toBe(2);
+    runtime.settleFence();
+    await settle();
+    expect(core.decodes).toBe(3);
+    for (let step = 1; step < 4; step++) {
+      runtime.settleFence();
+      await settle();
+    }
+    await done;
+    expect(core.decodes).toBe(4);
+  });
+
+  test("stops at an abort with the signal's reason and keeps nothing", async () => {
+    const { runtime, core, begin, vectors } = start();
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const decode = core.decode.bind(core);
+    core.decode = async () => {
+      await decode();
+      if (core.decodes === 2) controller.abort(reason);
+    };
+    const before = runtime.tensors.length;
+    const { signal } = controller;
+    await expect(generateEmbeddings(runtime, core, { begin, vectors, signal })).rejects.toBe(
+      reason,
+    );
+    expect(core.decodes).toBe(2);
+    expect(runtime.tensors.slice(before).every(({ isDisposed }) => isDisposed)).toBe(true);
+  });
+});
