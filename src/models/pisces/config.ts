@@ -1,0 +1,158 @@
+// The config files of a Pisces checkpoint -> one checked configuration. The layout is ours: README.md.
+import { fail } from "../../base/errors.ts";
+import type { EulerDiscreteConfig } from "../../flow/euler-discrete.ts";
+import type { LlamaConfig } from "../../graph/blocks/llama.ts";
+import { TRANSFORMERS_TOWER, type SiglipConfig } from "../../graph/blocks/siglip.ts";
+import type { UnetConfig } from "../../graph/blocks/unet.ts";
+import { ConfigReader } from "../config-reader.ts";
+import type { CheckpointFiles } from "../family.ts";
+import { readLlamaConfig } from "../llama-config.ts";
+import { readVaeConfig, type ScaledVaeConfig } from "../vae-config.ts";
+import { readUnetConfig } from "./unet-config.ts";
+
+/** How a picture becomes numbers for the tower. */
+export interface PixelNormalization {
+  readonly rescaleFactor: number;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** Everything that Pisces' graphs and prompts depend on. */
+export interface PiscesConfig extends Pick<ScaledVaeConfig, "vae" | "vaeScalingFactor"> {
+  readonly language: LlamaConfig;
+  readonly vision: SiglipConfig;
+  readonly normalization: PixelNormalization;
+  /** Vectors of one drawn picture. */
+  readonly vectors: number;
+  readonly vectorSize: number;
+  readonly unet: UnetConfig;
+  readonly scheduler: EulerDiscreteConfig;
+  /** Pixels of the side of a picture that nothing else is asked for. */
+  readonly imageSize: number;
+  /** Pixels for each latent. */
+  readonly latentScale: number;
+  readonly tags: ImageTags;
+}
+
+/** Tokens around a picture, as strings. */
+export interface ImageTags {
+  readonly start: string;
+  readonly end: string;
+}
+
+const MAX_VECTORS = 4096;
+
+/** True for a config.json of Pisces. */
+export function isPiscesConfig(configJson: unknown): boolean {
+  return new ConfigReader(configJson, "config.json").text("model_type", "") === "pisces";
+}
+
+/**
+ * The configuration of a Pisces checkpoint.
+ *
+ * @throws ModelError checkpoint-invalid when a file is missing, a value is absurd, or sizes do not go together
+ * @throws ModelError unsupported-model when a file asks for what SDXL does not do
+ */
+export function parsePiscesConfig(files: CheckpointFiles): PiscesConfig {
+  const config = new ConfigReader(files["config.json"], "config.json");
+  const vision = readVision(config);
+  const vectorSize = config.integer("image_vector_size", { max: 65536 });
+  const unet = new ConfigReader(files["unet/config.json"], "unet/config.json");
+  const unetConfig = readUnetConfig(unet, vectorSize);
+  const { vae, vaeScalingFactor } = readVaeConfig(
+    new ConfigReader(files["vae/config.json"], "vae/config.json"),
+  );
+  if (vae.latentChannels !== unetConfig.latentChannels) {
+    throw fail(
+      "checkpoint-invalid",
+      `The UNet has ${unetConfig.latentChannels} latent channels, the VAE ${vae.latentChannels}.`,
+    );
+  }
+  const latentScale = 2 ** (vae.blockOutChannels.length - 1);
+  return {
+    language: readLlamaConfig(config.section("text_config"), "language_model."),
+    vision,
+    normalization: readNormalization(files["preprocessor_config.json"]),
+    vectors: config.integer("num_image_vectors", { max: MAX_VECTORS, fallback: 64 }),
+    vectorSize,
+    unet: unetConfig,
+    scheduler: readScheduler(files["scheduler/scheduler_config.json"]),
+    vae,
+    vaeScalingFactor,
+    imageSize: unet.integer("sample_size", { max: 4096, fallback: 128 }) * latentScale,
+    latentScale,
+    tags: {
+      start: config.text("image_start_token", "<|reserved_special_token_0|>"),
+      end: config.text("image_end_token", "<|reserved_special_token_1|>"),
+    },
+  };
+}
+
+// Absent sizes are those of SigLIP so400m patch14-384.
+function readVision(config: ConfigReader): SiglipConfig {
+  const vision = config.section("vision_config");
+  const layers = vision.integer("num_hidden_layers", { max: 200, fallback: 27 });
+  const selected = config.integer("vision_feature_layer", { min: -layers, max: -1, fallback: -1 });
+  const width = vision.integer("hidden_size", { max: 16384, fallback: 1152 });
+  const inner = vision.integer("intermediate_size", { max: 65536, fallback: 4304 });
+  const heads = vision.integer("num_attention_heads", { max: 256, fallback: 16 });
+  const imageSize = vision.integer("image_size", { max: 4096, fallback: 384 });
+  const patchSize = vision.integer("patch_size", { max: 256, fallback: 14 });
+  const activation = vision.text("hidden_act", "gelu_pytorch_tanh");
+  if (activation !== "gelu_pytorch_tanh" && activation !== "gelu") {
+    throw fail("unsupported-model", `vision_config: hidden_act ${activation} is not supported.`);
+  }
+  if (width % heads !== 0) {
+    throw fail("checkpoint-invalid", `vision_config: ${heads} heads do not divide ${width}.`);
+  }
+  return {
+    prefix: "vision_tower.vision_model.",
+    names: TRANSFORMERS_TOWER,
+    // patches that do not fit are cut off, as the tower's convolution leaves them
+    imageSize: Math.floor(imageSize / patchSize) * patchSize,
+    patchSize,
+    width,
+    layers: layers + selected + 1,
+    heads,
+    // half a unit more, so that rounding width * ratio down gives the file's number
+    mlpRatio: (inner + 0.5) / width,
+    normEps: vision.number("layer_norm_eps", { min: 0, max: 1, fallback: 1e-6 }),
+    activation: activation === "gelu" ? "gelu" : "gelu-tanh",
+    hasFinalNorm: selected === -1,
+  };
+}
+
+function readNormalization(json: unknown): PixelNormalization {
+  const reader = new ConfigReader(json ?? {}, "preprocessor_config.json");
+  return {
+    rescaleFactor: reader.number("rescale_factor", { min: 1e-9, max: 1e3, fallback: 1 / 255 }),
+    mean: reader.numbers("image_mean", [0.5, 0.5, 0.5]),
+    std: reader.numbers("image_std", [0.5, 0.5, 0.5]),
+  };
+}
+
+// Absent numbers are SDXL's.
+function readScheduler(json: unknown): EulerDiscreteConfig {
+  const reader = new ConfigReader(json ?? {}, "scheduler/scheduler_config.json");
+  const fixed = {
+    beta_schedule: "scaled_linear",
+    prediction_type: "epsilon",
+    timestep_spacing: "leading",
+    interpolation_type: "linear",
+  };
+  for (const [key, only] of Object.entries(fixed)) {
+    const value = reader.text(key, only);
+    if (value === only) continue;
+    throw fail("unsupported-model", `scheduler_config.json: ${key} ${value} is not supported.`);
+  }
+  if (reader.flag("use_karras_sigmas", false)) {
+    throw fail("unsupported-model", "scheduler_config.json: Karras sigmas are not supported.");
+  }
+  const beta = { min: 1e-9, max: 0.999 };
+  return {
+    trainSteps: reader.integer("num_train_timesteps", { max: 10000, fallback: 1000 }),
+    betaStart: reader.number("beta_start", { ...beta, fallback: 0.00085 }),
+    betaEnd: reader.number("beta_end", { ...beta, fallback: 0.012 }),
+    stepsOffset: reader.integer("steps_offset", { min: 0, max: 1000, fallback: 1 }),
+  };
+}
