@@ -10,6 +10,7 @@ const FAMILIES: Readonly<Record<string, () => Promise<Family>>> = {
   "janus-flow": async () => (await import("./janus-flow/index.ts")).janusFlow,
   "nexus-gen": async () => (await import("./nexus-gen/index.ts")).nexusGen,
   omnigen: async () => (await import("./omnigen/index.ts")).omniGen,
+  pisces: async () => (await import("./pisces/index.ts")).pisces,
 };
 
 /** Ids of all families, in registry order. */
