@@ -1,12 +1,13 @@
 // The rows of the weight store as files of a folder: what a browser keeps in IndexedDB, `convert` publishes.
 // Shards are written under their hash, each one whole or not at all, the manifest last; a conversion that was
 // stopped finds its journal and goes on.
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Quantization } from "../base/dtype.ts";
 import type { KeyValue } from "../weights/key-value.ts";
 import { parseManifest } from "../weights/manifest.ts";
-import { packedFolder, packManifest } from "../weights/packed-model.ts";
+import { markPacked, packedFolder, packManifest } from "../weights/packed-model.ts";
 import { WeightStore } from "../weights/weight-store.ts";
 
 /** A weight store that publishes one model into a folder. */
@@ -61,7 +62,10 @@ async function readJournal(path: string, key: string): Promise<unknown> {
 async function publish(out: string, folder: string, value: unknown): Promise<void> {
   const manifest = parseManifest(value);
   if (!manifest) throw new Error("the manifest is none");
-  for (const [path, text] of Object.entries(manifest.files)) {
+  const before = (path: string): string | undefined =>
+    existsSync(join(out, path)) ? readFileSync(join(out, path), "utf8") : undefined;
+  const files = markPacked(manifest.files, manifest.quantization, before);
+  for (const [path, text] of Object.entries(files)) {
     await mkdir(dirname(join(out, path)), { recursive: true });
     await writeWhole(join(out, path), text);
   }

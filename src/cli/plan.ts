@@ -84,7 +84,7 @@ export function obstacle(
 
 // Each tensor once, whole, however many slices of it are declared.
 function countTensors(declarations: readonly WeightDeclaration[]): TensorTotals[] {
-  const companions = [...new Set(declarations.map(({ companion }) => companion))];
+  const companions = [...new Set(declarations.map(({ companion }) => companion))].toSorted();
   return companions.map((companion) => {
     const weights = declarations.filter((weight) => weight.companion === companion);
     const tensors = new Map(weights.map(({ tensor, sourceShape }) => [tensor, sourceShape]));

@@ -4,7 +4,8 @@ import type { SourceLocation } from "../base/source-location.ts";
 import { parseFiles } from "../engine/checkpoint-files.ts";
 import type { Family } from "../models/family.ts";
 import { detectFamily } from "../models/registry.ts";
-import { readSideFiles } from "../weights/checkpoint.ts";
+import { readSideFiles, type WantedFile } from "../weights/checkpoint.ts";
+import { readConfigFile } from "../weights/config-file.ts";
 import { openCompanion } from "../weights/companion.ts";
 import { parseJson } from "../weights/json-file.ts";
 import { openSource } from "../weights/open-source.ts";
@@ -47,9 +48,10 @@ export async function readModelConfig(
 ): Promise<KnownModel> {
   const source = await openAnywhere(location, options);
   try {
-    const own = await readSideFiles(source, [{ name: "config.json", isRequired: true }]);
-    const family = await detectFamily(parseJson(own["config.json"] ?? "", "config.json"));
-    const files = { ...own, ...(await readSideFiles(source, optional(family.sideFiles))) };
+    const own = await readConfigFile(source);
+    const family = await detectFamily(parseJson(own.text, own.name));
+    const rest = await readSideFiles(source, optional(family.sideFiles));
+    const files = { ...rest, [own.name]: own.text };
     for (const [name, { repository, sideFiles }] of Object.entries(family.companions)) {
       const companion = await openCompanion({ name, source, repository }, options);
       const texts = await readSideFiles(companion, optional(sideFiles));
@@ -62,8 +64,6 @@ export async function readModelConfig(
   }
 }
 
-function optional(
-  files: readonly { readonly name: string }[],
-): { readonly name: string; readonly isRequired: false }[] {
-  return files.map(({ name }) => ({ name, isRequired: false }));
+function optional(files: readonly WantedFile[]): WantedFile[] {
+  return files.map((file) => ({ ...file, isRequired: false }));
 }

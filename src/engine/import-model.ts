@@ -8,20 +8,23 @@ import { detectFamily, familyById } from "../models/registry.ts";
 import { openCheckpoint, readSideFiles } from "../weights/checkpoint.ts";
 import type { Checkpoint } from "../weights/checkpoint.ts";
 import { openCompanion } from "../weights/companion.ts";
+import { readConfigFile } from "../weights/config-file.ts";
 import { importCheckpoint, repairShards } from "../weights/import-checkpoint.ts";
 import { parseJson } from "../weights/json-file.ts";
 import { manifestKey } from "../weights/manifest.ts";
 import type { Manifest } from "../weights/manifest.ts";
 import { openSource as openAnySource } from "../weights/open-source.ts";
-import { installPacked, readPackedManifest, repairPacked } from "../weights/packed-model.ts";
+import {
+  installPacked,
+  packedQuantizations,
+  readPackedManifest,
+  repairPacked,
+} from "../weights/packed-model.ts";
 import type { SourceOptions } from "../weights/open-source.ts";
 import type { CheckpointSource, ReadOptions } from "../weights/source.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
 import { parseFiles } from "./checkpoint-files.ts";
 import type { ImportOutcome, ImportRequest, ImportTools } from "./loader.ts";
-
-const CONFIG = "config.json";
-const NOTHING_LOADED = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
 
 /**
  * Stores a checkpoint, unless it is stored.
@@ -41,10 +44,7 @@ export async function importModel(
     return outcomeOf(stored, true);
   }
   try {
-    const manifest =
-      (await installConverted(request, opened, store, tools)) ??
-      (await fetchModel(request.quantization, opened, store, tools));
-    return outcomeOf(manifest, false);
+    return outcomeOf(await fetchModel(request.quantization, opened, store, tools), false);
   } finally {
     opened.source.close();
   }
@@ -100,22 +100,6 @@ async function open(
   return { source, chosen, sourceOptions, key };
 }
 
-// The folder's own converted model, if there is one. It was made with companions of its own, so it is
-// left alone when the caller names others.
-async function installConverted(
-  { quantization }: ImportRequest,
-  { key, source, chosen }: Opened & { readonly key: string },
-  store: WeightStore,
-  { onProgress, signal }: ImportTools,
-): Promise<Manifest | undefined> {
-  if (Object.keys(chosen).length > 0) return undefined;
-  onProgress({ phase: "resolve", file: CONFIG, ...NOTHING_LOADED });
-  const manifest = await readPackedManifest(source, { key, quantization }, { signal });
-  if (!manifest) return undefined;
-  await familyById(manifest.family);
-  return installPacked({ manifest, source, store, onProgress, signal });
-}
-
 async function fetchModel(
   quantization: Quantization,
   { key, ...opened }: Opened & { readonly key: string },
@@ -123,11 +107,21 @@ async function fetchModel(
   { onProgress, signal }: ImportTools,
 ): Promise<Manifest> {
   const { source } = opened;
-  onProgress({ phase: "resolve", file: CONFIG, ...NOTHING_LOADED });
-  const config = await readSideFiles(source, [{ name: CONFIG, isRequired: true }], { signal });
-  const family = await detectFamily(parseJson(config[CONFIG] ?? "", CONFIG));
-  const rest = family.sideFiles.filter(({ name }) => name !== CONFIG);
-  const files = { ...config, ...(await readSideFiles(source, rest, { signal })) };
+  const resolving = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
+  onProgress({ phase: "resolve", file: "config.json", ...resolving });
+  const config = await readConfigFile(source, { signal });
+  const json = parseJson(config.text, config.name);
+  // They were made with companions of their own: of no use to a caller who names others.
+  const isConverted =
+    Object.keys(opened.chosen).length === 0 && packedQuantizations(json).includes(quantization);
+  if (isConverted) {
+    const manifest = await readPackedManifest(source, { key, quantization }, { signal });
+    await familyById(manifest.family);
+    return installPacked({ manifest, source, store, onProgress, signal });
+  }
+  const family = await detectFamily(json);
+  const rest = family.sideFiles.filter(({ name }) => name !== config.name);
+  const files = { [config.name]: config.text, ...(await readSideFiles(source, rest, { signal })) };
   const companions: Record<string, Checkpoint> = {};
   const sources = await openCompanions(family, opened, { signal });
   for (const [name, companion] of Object.entries(sources)) {

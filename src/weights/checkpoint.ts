@@ -24,6 +24,14 @@ export interface WeightFile {
   readonly isRequired: boolean;
 }
 
+/** A small file to read. */
+export interface WantedFile {
+  readonly name: string;
+  readonly isRequired: boolean;
+  /** Where to look when it is not in its place. */
+  readonly elsewhere?: string;
+}
+
 /** Which files to look for, and how. */
 export interface CheckpointOptions extends ReadOptions {
   readonly weightFiles?: readonly WeightFile[];
@@ -68,21 +76,26 @@ export async function openCheckpoint(
 }
 
 /**
- * Reads side files (config.json, tokenizer.json, ...) as text.
+ * Reads side files (config.json, tokenizer.json, ...) as text, from the place of their name or from elsewhere.
  *
  * @returns text by name; optional files that are not there are left out
  * @throws ModelError checkpoint-invalid when a required file is missing
  */
 export async function readSideFiles(
   source: CheckpointSource,
-  wanted: readonly { readonly name: string; readonly isRequired: boolean }[],
+  wanted: readonly WantedFile[],
   options: ReadOptions = {},
 ): Promise<Record<string, string>> {
+  const read = (path: string): Promise<string> =>
+    source.readText(path, { ...options, maxBytes: MAX_SIDE_FILE_BYTES });
   const texts = await Promise.all(
-    wanted.map(async ({ name, isRequired }) => {
-      const read = (): Promise<string> =>
-        source.readText(name, { ...options, maxBytes: MAX_SIDE_FILE_BYTES });
-      return [name, isRequired ? await read() : await optional(read)] as const;
+    wanted.map(async ({ name, isRequired, elsewhere }) => {
+      if (isRequired && elsewhere === undefined) return [name, await read(name)] as const;
+      const here = await optional(() => read(name));
+      if (here !== undefined || elsewhere === undefined) return [name, here] as const;
+      const there = await optional(() => read(elsewhere));
+      // what is nowhere says so of its own place
+      return [name, there ?? (isRequired ? await read(name) : undefined)] as const;
     }),
   );
   return Object.fromEntries(

@@ -8,6 +8,7 @@ import type { LoadProgress } from "../base/events.ts";
 import { readSideFiles } from "./checkpoint.ts";
 import { sha256 } from "./hash.ts";
 import { journalledSink, storedShards } from "./journal.ts";
+import type { Json } from "./json-file.ts";
 import { isJsonObject, parseJsonObject } from "./json-file.ts";
 import type { Manifest, ShardRef } from "./manifest.ts";
 import { parseManifest } from "./manifest.ts";
@@ -28,6 +29,9 @@ export interface PackedRequest {
 
 /** How often a shard with a wrong hash is fetched again. */
 const MORE_ATTEMPTS = 2;
+/** Which file says that there are converted weights: the first of these. */
+const CONFIGS = ["config.json", "model_index.json"];
+const MARK = "web_umm_converted";
 /** A folder has few side files. */
 const MAX_FILES = 64;
 const SAFE_PATH = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*)*$/;
@@ -35,6 +39,31 @@ const SAFE_PATH = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*)*$
 /** Folder of the shards of one quantization. */
 export function packedFolder(quantization: Quantization): string {
   return `web-umm-${quantization}`;
+}
+
+/** Quantizations that a configuration says its folder holds converted: a key that only `convert` writes. */
+export function packedQuantizations(config: Json): readonly Json[] {
+  const marks = isJsonObject(config) ? config[MARK] : undefined;
+  return Array.isArray(marks) ? marks : [];
+}
+
+/**
+ * Side files of which the configuration says so: thus a visitor asks for no file that is not there.
+ *
+ * @param before - the configuration that the folder holds already, with what it says
+ */
+export function markPacked(
+  files: Readonly<Record<string, string>>,
+  quantization: Quantization,
+  before: (path: string) => string | undefined,
+): Record<string, string> {
+  const path = CONFIGS.find((name) => Object.hasOwn(files, name));
+  if (path === undefined) return { ...files };
+  const config = parseJsonObject(files[path] ?? "", path);
+  const known = [config, parseJsonObject(before(path) ?? "{}", path)].flatMap(packedQuantizations);
+  const marks = new Set([...known, quantization].map(String));
+  const text = JSON.stringify({ ...config, [MARK]: [...marks].toSorted() }, null, 2);
+  return { ...files, [path]: `${text}\n` };
 }
 
 /** Path of a shard. */
@@ -50,7 +79,9 @@ export function packedShard(folder: string, { hash }: ShardRef): string {
 export async function packManifest(manifest: Manifest): Promise<string> {
   const { key: _key, createdAt: _createdAt, packed: _packed, files, ...rest } = manifest;
   const hashes: Record<string, string> = {};
-  for (const path of Object.keys(files).toSorted()) hashes[path] = await sha256(files[path] ?? "");
+  for (const path of Object.keys(files).toSorted()) {
+    hashes[path] = await fingerprint(path, files[path] ?? "");
+  }
   return `${JSON.stringify({ ...rest, files: hashes })}\n`;
 }
 
@@ -58,23 +89,17 @@ export async function packManifest(manifest: Manifest): Promise<string> {
  * The manifest of a folder's converted model, as the store would hold it.
  *
  * @param key - what the model is to be stored under
- * @returns undefined when the folder holds none of this quantization
  * @throws ModelError checkpoint-invalid when it contradicts itself or the files beside it
  */
 export async function readPackedManifest(
   source: CheckpointSource,
   { key, quantization }: Pick<Manifest, "key" | "quantization">,
   options: ReadOptions = {},
-): Promise<Manifest | undefined> {
+): Promise<Manifest> {
   const packed = packedFolder(quantization);
   const path = `${packed}/manifest.json`;
-  const { [path]: text } = await readSideFiles(
-    source,
-    [{ name: path, isRequired: false }],
-    options,
-  );
-  if (text === undefined) return undefined;
-  const json = parseJsonObject(text, path);
+  const texts = await readSideFiles(source, [{ name: path, isRequired: true }], options);
+  const json = parseJsonObject(texts[path] ?? "", path);
   const hashes = Object.entries(isJsonObject(json["files"]) ? json["files"] : {});
   if (hashes.length > MAX_FILES) throw invalid(path, `names ${hashes.length} files`);
   const unsafe = hashes.find(([name]) => !SAFE_PATH.test(name));
@@ -82,8 +107,8 @@ export async function readPackedManifest(
   const wanted = hashes.map(([name]) => ({ name, isRequired: true }));
   const files = await readSideFiles(source, wanted, options);
   for (const [name, hash] of hashes) {
-    if ((await sha256(files[name] ?? "")) !== hash)
-      throw invalid(path, `was made with another ${name}`);
+    const isSame = (await fingerprint(name, files[name] ?? "")) === hash;
+    if (!isSame) throw invalid(path, `was made with another ${name}`);
   }
   const place = { key, packed, source: source.id, revision: source.revision };
   const manifest = parseManifest({ ...json, ...place, files, createdAt: Date.now() });
@@ -162,6 +187,13 @@ async function checkedShard(
     bytes = await again();
   }
   return bytes;
+}
+
+// Of a configuration what it says, without our mark: the folder may come to hold more quantizations.
+async function fingerprint(path: string, text: string): Promise<string> {
+  if (!CONFIGS.includes(path)) return sha256(text);
+  const { [MARK]: _mark, ...config } = parseJsonObject(text, path);
+  return sha256(JSON.stringify(config));
 }
 
 function wholeFile(file: string, bytes: number): RangeRequest {

@@ -75,9 +75,11 @@ describe("importModel of a converted folder", () => {
     const packed = await readManifest();
     expect(manifest.shards).toEqual(packed.shards);
     expect(manifest.packed).toBe("web-umm-q4");
-    expect(manifest.files["config.json"]).toBe(
-      await readFile(join(CHECKPOINT, "config.json"), "utf8"),
-    );
+    const original = await readFile(join(CHECKPOINT, "config.json"), "utf8");
+    expect(JSON.parse(manifest.files["config.json"] ?? "")).toEqual({
+      ...JSON.parse(original),
+      web_umm_converted: ["q4"],
+    });
     for (const shard of manifest.shards) expect((await store.get(shard)).length).toBe(shard.bytes);
   });
 
@@ -91,9 +93,19 @@ describe("importModel of a converted folder", () => {
     await expect(load(out)).rejects.toThrow(/is not what its manifest says, 3 times/);
   });
 
+  test("is told by config.json which quantizations there are", async () => {
+    await pack("q4");
+    await pack("q8");
+    expect((await load(out, "q4")).manifest.quantization).toBe("q4");
+    const { manifest } = await load(out, "q8");
+    expect(manifest.quantization).toBe("q8");
+    expect(manifest.files["config.json"]).toContain('"web_umm_converted": [\n    "q4",\n    "q8"');
+  });
+
   test("refuses side files that the model was not made with", async () => {
     await pack();
-    await writeFile(join(out, "config.json"), "{}");
+    const config = JSON.parse(await readFile(join(out, "config.json"), "utf8")) as object;
+    await writeFile(join(out, "config.json"), JSON.stringify({ ...config, torch_dtype: "x" }));
     await expect(load(out)).rejects.toThrow(/was made with another config\.json/);
   });
 
