@@ -40,7 +40,7 @@ export class Residency {
   readonly #order: Stage<OpenStage>[] = [];
 
   /** @param budgetBytes - most bytes of weights at a time; absent: no limit */
-  constructor(weights: WeightBank, budgetBytes = Infinity) {
+  constructor(weights: WeightBank, budgetBytes: number = Infinity) {
     this.#weights = weights;
     this.#budgetBytes = budgetBytes;
   }
