@@ -11,6 +11,7 @@ import type { NexusGenConfig } from "./config.ts";
 import { sigmas } from "./decoder.ts";
 import type { NexusCore } from "./stages.ts";
 import type { NexusPainter, RowEmbeddings } from "./painter.ts";
+import { slotsOf } from "./positions.ts";
 import { drawingPrompt } from "./prompt.ts";
 import { editRaster, sourceRaster } from "./vision.ts";
 
@@ -104,8 +105,9 @@ export class NexusDrawer implements DrawStage {
     const imagine = async (text: string): Promise<Tensor> => {
       const parts = drawingPrompt(text, picture, language.tokens);
       const pieces = language.pieces(parts, (pixels) => editRaster(pixels, config));
-      await language.reserveFor(pieces, config.grid ** 2);
       const before = language.stretches(pieces);
+      this.#checkRoom(slotsOf(before));
+      await language.reserveFor(pieces, config.grid ** 2);
       return language.imagine(pieces, { from: 0, before }, signal);
     };
     const rows: RowEmbeddings[] = [await imagine(prompt)];
@@ -115,6 +117,16 @@ export class NexusDrawer implements DrawStage {
     }
     if (picture === undefined || config.editing === undefined) return { rows };
     return { rows, source: await vision.see(sourceRaster(picture, config)) };
+  }
+
+  #checkRoom(slots: number): void {
+    const { grid, language } = this.#config;
+    if (slots + grid ** 2 > language.maxPositions) {
+      throw new RangeError(
+        `The prompt takes ${slots} tokens; with the picture's ${grid ** 2} the model's context of ` +
+          `${language.maxPositions} is too short. Shorten the prompt.`,
+      );
+    }
   }
 
   #latentShape({ width, height }: PaintRequest): [number, number, number] {
