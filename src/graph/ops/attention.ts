@@ -71,6 +71,16 @@ export interface GroupQueryInputs {
   readonly sin: Value;
 }
 
+/** Heads, and how scores are computed. */
+export interface GroupQueryOptions {
+  readonly heads: number;
+  readonly kvHeads: number;
+  /** Neighbours of a head are the rotated pairs, not its halves. Default false. */
+  readonly interleaved?: boolean;
+  /** Scores are softcap * tanh(score / softcap). Default: as they are. */
+  readonly softcap?: number;
+}
+
 /**
  * Causal attention over a cache [rows, kvHeads, capacity, size] that it extends in place; rotates q and k by
  * their positions behind the cache. Several rows take one slot each (with a past and several slots the kernel
@@ -81,7 +91,7 @@ export interface GroupQueryInputs {
 export function groupQueryAttention(
   g: GraphBuilder,
   inputs: GroupQueryInputs,
-  { heads, kvHeads }: { readonly heads: number; readonly kvHeads: number },
+  { heads, kvHeads, interleaved = false, softcap }: GroupQueryOptions,
 ): { readonly output: Value; readonly key: Value; readonly value: Value } {
   const { q, k, v, pastKey, pastValue, lastIndex, total, cos, sin } = inputs;
   const size = fixed(pastKey.shape[3]);
@@ -95,7 +105,13 @@ export function groupQueryAttention(
     "GroupQueryAttention",
     [q, k, v, pastKey, pastValue, lastIndex, total, cos, sin],
     [q, pastKey, pastValue],
-    { num_heads: heads, kv_num_heads: kvHeads, do_rotary: 1 },
+    {
+      num_heads: heads,
+      kv_num_heads: kvHeads,
+      do_rotary: 1,
+      ...(interleaved ? { rotary_interleaved: 1 } : {}),
+      ...(softcap === undefined ? {} : { softcap: { float: softcap } }),
+    },
     MICROSOFT,
   );
   return {

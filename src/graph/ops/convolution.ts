@@ -34,3 +34,34 @@ export function convolution(
   };
   return one(g.node("Conv", [x, weight, bias], [{ dtype: x.dtype, shape }], attributes));
 }
+
+/** How a transposed convolution spreads. */
+export interface TransposedConvolutionOptions {
+  readonly stride: number;
+  readonly padding: number;
+  /** Rows and columns that are added at the end, of the sizes that the stride leaves open. */
+  readonly outputPadding: number;
+}
+
+/** The transpose of a convolution: x * weight [in, out, height, width] + bias [out]. */
+export function transposedConvolution(
+  g: GraphBuilder,
+  x: Value,
+  weight: Value,
+  bias: Value,
+  { stride, padding, outputPadding }: TransposedConvolutionOptions,
+): Value {
+  const [rows, channels, height, width] = imageSizes(x);
+  const [inner, out, kernelHeight, kernelWidth] = imageSizes(weight);
+  assert(channels === inner, `[${x.shape.join()}] * [${weight.shape.join()}]`);
+  const steps = (size: number, kernel: number): number =>
+    (size - 1) * stride - 2 * padding + kernel + outputPadding;
+  const shape = [rows, out, steps(height, kernelHeight), steps(width, kernelWidth)];
+  const attributes = {
+    kernel_shape: [kernelHeight, kernelWidth],
+    strides: [stride, stride],
+    pads: [padding, padding, padding, padding],
+    output_padding: [outputPadding, outputPadding],
+  };
+  return one(g.node("ConvTranspose", [x, weight, bias], [{ dtype: x.dtype, shape }], attributes));
+}

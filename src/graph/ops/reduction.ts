@@ -30,11 +30,12 @@ export function layerNormalization(
   g: GraphBuilder,
   x: Value,
   weight: Value,
-  bias: Value,
+  bias: Value | undefined,
   eps: number,
 ): Value {
   const attributes = { axis: -1, epsilon: { float: eps }, stash_type: 1 };
-  return one(g.node("LayerNormalization", [x, weight, bias], [x], attributes));
+  const inputs = bias === undefined ? [x, weight] : [x, weight, bias];
+  return one(g.node("LayerNormalization", inputs, [x], attributes));
 }
 
 /** (x - mean) / std over everything behind axis 1, for each [n, c]. */
