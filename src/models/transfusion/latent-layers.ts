@@ -1,0 +1,152 @@
+// Convolutions between latents and the transformer's slots (`pre_post_transformer_enc_dec`): as JSON, as
+// sizes, as a graph.
+import { fail } from "../../base/errors.ts";
+import { plain } from "../../graph/blocks/linear.ts";
+import type { GraphBuilder } from "../../graph/builder.ts";
+import type { Value } from "../../graph/graph.ts";
+import { convolution, transposedConvolution } from "../../graph/ops/convolution.ts";
+import { gelu, silu } from "../../graph/ops/elementwise.ts";
+import { ConfigReader } from "../config-reader.ts";
+
+/** One module of torch.nn. */
+export type LatentLayer =
+  | { readonly kind: "SiLU" | "GELU"; readonly name: string }
+  | {
+      readonly kind: "Conv2d" | "ConvTranspose2d";
+      /** Beginning of the checkpoint's names, with its dot. */
+      readonly name: string;
+      readonly inChannels: number;
+      readonly outChannels: number;
+      readonly kernel: number;
+      readonly stride: number;
+      readonly padding: number;
+      readonly outputPadding: number;
+    };
+
+/** Modules before and behind the transformer. */
+export interface LatentLayers {
+  readonly encoder: readonly LatentLayer[];
+  readonly decoder: readonly LatentLayer[];
+}
+
+interface Ends {
+  readonly latentSize: number;
+  readonly dim: number;
+  readonly isChannelFirst: boolean;
+}
+
+const KEY = "pre_post_transformer_enc_dec";
+
+/**
+ * The modules of a config.json: a pair, each one `{"type": "Conv2d", ...}` or a list of them (nn.Sequential).
+ *
+ * @throws ModelError checkpoint-invalid for channels that do not meet, unsupported-model for other modules
+ */
+export function readLatentLayers(json: unknown, ends: Ends): LatentLayers | undefined {
+  const pair = (json as Readonly<Record<string, unknown>>)[KEY] ?? undefined;
+  if (pair === undefined) return undefined;
+  if (!Array.isArray(pair) || pair.length !== 2) {
+    throw fail("checkpoint-invalid", `config.json: ${KEY} must be a pair of modules.`);
+  }
+  if (!ends.isChannelFirst) {
+    throw fail("unsupported-model", `config.json: ${KEY} needs channel_first_latent.`);
+  }
+  const [before, behind] = pair as unknown[];
+  // the library puts a Rearrange behind the one and before the other
+  const encoder = readModules(before, "latent_to_model_projs.0.0.");
+  const decoder = readModules(behind, "model_to_latent_projs.0.1.");
+  checkChannels(encoder, ends.latentSize, ends.dim);
+  checkChannels(decoder, ends.dim, ends.latentSize);
+  return { encoder, decoder };
+}
+
+/** x [n, channels, height, width] through the modules. */
+export function latentLayers(g: GraphBuilder, x: Value, layers: readonly LatentLayer[]): Value {
+  let y = x;
+  for (const layer of layers) y = apply(g, y, layer);
+  return y;
+}
+
+/** Positions of a grid behind the modules. */
+export function layeredGrid(
+  [rows, columns]: readonly [number, number],
+  layers: readonly LatentLayer[],
+): [number, number] {
+  const pass = (size: number): number => layers.reduce((left, layer) => steps(left, layer), size);
+  return [pass(rows), pass(columns)];
+}
+
+function steps(size: number, layer: LatentLayer): number {
+  switch (layer.kind) {
+    case "Conv2d":
+      return Math.floor((size + 2 * layer.padding - layer.kernel) / layer.stride) + 1;
+    case "ConvTranspose2d":
+      return (size - 1) * layer.stride - 2 * layer.padding + layer.kernel + layer.outputPadding;
+    case "SiLU":
+    case "GELU":
+      return size;
+  }
+}
+
+function apply(g: GraphBuilder, x: Value, layer: LatentLayer): Value {
+  switch (layer.kind) {
+    case "SiLU":
+      return silu(g, x);
+    case "GELU":
+      return gelu(g, x);
+    case "Conv2d": {
+      const { name, inChannels, outChannels, kernel, stride, padding } = layer;
+      const weight = plain(g, `${name}weight`, [outChannels, inChannels, kernel, kernel]);
+      const bias = plain(g, `${name}bias`, [outChannels]);
+      return convolution(g, x, weight, bias, { stride, padding });
+    }
+    case "ConvTranspose2d": {
+      const { name, inChannels, outChannels, kernel, ...sizes } = layer;
+      const weight = plain(g, `${name}weight`, [inChannels, outChannels, kernel, kernel]);
+      return transposedConvolution(g, x, weight, plain(g, `${name}bias`, [outChannels]), sizes);
+    }
+  }
+}
+
+function readModules(json: unknown, prefix: string): LatentLayer[] {
+  if (!Array.isArray(json)) return [readModule(json, prefix)];
+  return (json as unknown[]).map((module, index) => readModule(module, `${prefix}${index}.`));
+}
+
+function readModule(json: unknown, name: string): LatentLayer {
+  const module = new ConfigReader(json, `config.json ${KEY}`);
+  const kind = module.text("type", "nothing");
+  if (kind === "SiLU" || kind === "GELU") return { kind, name };
+  if (kind !== "Conv2d" && kind !== "ConvTranspose2d") {
+    throw fail(
+      "unsupported-model",
+      `config.json: ${KEY} has a "${kind}"; Conv2d, ConvTranspose2d, SiLU and GELU are supported.`,
+    );
+  }
+  const size = (key: string, fallback?: number): number =>
+    module.integer(key, { min: 0, max: 64, ...(fallback === undefined ? {} : { fallback }) });
+  return {
+    kind,
+    name,
+    inChannels: module.integer("in_channels", { max: 65536 }),
+    outChannels: module.integer("out_channels", { max: 65536 }),
+    kernel: module.integer("kernel_size", { max: 64 }),
+    stride: module.integer("stride", { max: 64, fallback: 1 }),
+    padding: size("padding", 0),
+    outputPadding: size("output_padding", 0),
+  };
+}
+
+function checkChannels(layers: readonly LatentLayer[], first: number, last: number): void {
+  let channels = first;
+  for (const layer of layers) {
+    if (!("kernel" in layer)) continue;
+    if (layer.inChannels !== channels) throw wrongChannels(channels, layer.inChannels);
+    channels = layer.outChannels;
+  }
+  if (channels !== last) throw wrongChannels(channels, last);
+}
+
+function wrongChannels(found: number, wanted: number): Error {
+  return fail("checkpoint-invalid", `config.json: ${KEY} meets ${found} channels, not ${wanted}.`);
+}
