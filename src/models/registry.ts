@@ -11,6 +11,7 @@ const FAMILIES: Readonly<Record<string, () => Promise<Family>>> = {
   "nexus-gen": async () => (await import("./nexus-gen/index.ts")).nexusGen,
   omnigen: async () => (await import("./omnigen/index.ts")).omniGen,
   pisces: async () => (await import("./pisces/index.ts")).pisces,
+  transfusion: async () => (await import("./transfusion/index.ts")).transfusion,
 };
 
 /** Ids of all families, in registry order. */
