@@ -88,7 +88,8 @@ export function siglipTower(g: GraphBuilder, pixels: Value, config: SiglipConfig
     layers,
     normEps: eps = DEFAULT_EPS,
   } = config;
-  const patches = (config.imageSize / patchSize) ** 2;
+  // Pixels that no patch covers are left out: 384 px in patches of 14 are 27 x 27.
+  const patches = Math.floor(config.imageSize / patchSize) ** 2;
   const kernelShape = [width, 3, patchSize, patchSize];
   const kernel = plain(g, `${prefix}${names.patches}.weight`, kernelShape);
   const bias = plain(g, `${prefix}${names.patches}.bias`, [width]);

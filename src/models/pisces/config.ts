@@ -108,8 +108,7 @@ function readVision(config: ConfigReader): SiglipConfig {
   return {
     prefix: "vision_tower.vision_model.",
     names: TRANSFORMERS_TOWER,
-    // patches that do not fit are cut off, as the tower's convolution leaves them
-    imageSize: Math.floor(imageSize / patchSize) * patchSize,
+    imageSize,
     patchSize,
     width,
     layers: layers + selected + 1,

@@ -9,7 +9,7 @@ import { projector } from "./projector.ts";
 
 /** Embeddings of one picture: one for each patch. */
 export function pictureSlots({ vision }: PiscesConfig): number {
-  return (vision.imageSize / vision.patchSize) ** 2;
+  return Math.floor(vision.imageSize / vision.patchSize) ** 2;
 }
 
 /** pixels f32 [1, 3, size, size], normalised -> features [1, patches, hidden] for the core. */

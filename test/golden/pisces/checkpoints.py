@@ -73,7 +73,7 @@ CHECKPOINTS = {
         ),
         vision=dict(
             model_type="siglip_vision_model", hidden_size=24, intermediate_size=36, num_hidden_layers=3,
-            num_attention_heads=3, image_size=42, patch_size=14,
+            num_attention_heads=3, image_size=45, patch_size=14,
         ),
         feature_layer=-2,
         vectors=4,
