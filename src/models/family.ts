@@ -28,6 +28,8 @@ export type TensorNames = ReadonlySet<string>;
 export interface SideFile {
   readonly name: string;
   readonly isRequired: boolean;
+  /** Where other repositories of the same model have it; read under `name`. */
+  readonly elsewhere?: string;
 }
 
 /** Everything a family needs to build its stages. */

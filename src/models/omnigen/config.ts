@@ -28,6 +28,7 @@ export interface OmniGenConfig {
 }
 
 const DIFFUSERS_CLASS = "OmniGenTransformer2DModel";
+const DIFFUSERS_PIPELINE = "OmniGenPipeline";
 
 // Constants of the authors' constructor, which their config.json does not have (keys of ours and diffusers').
 // https://github.com/VectorSpaceLab/OmniGen/blob/d475201/OmniGen/model.py#L156-L164
@@ -35,11 +36,11 @@ const PATCH_SIZE = 2;
 const GRID_SIZE = 192;
 const TIME_WIDTH = 256;
 
-/** True for a Phi-3 (the authors' repository) and for diffusers' transformer of this name. */
+/** True for a Phi-3 (the authors' repository) and for diffusers' pipeline and transformer of these names. */
 export function isOmniGenConfig(configJson: unknown): boolean {
   const config = new ConfigReader(configJson, "config.json");
   const isPhi3 = config.text("model_type", "") === "phi3" && config.has("rope_scaling");
-  return isPhi3 || config.text("_class_name", "") === DIFFUSERS_CLASS;
+  return isPhi3 || [DIFFUSERS_CLASS, DIFFUSERS_PIPELINE].includes(config.text("_class_name", ""));
 }
 
 /**

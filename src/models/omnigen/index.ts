@@ -13,10 +13,22 @@ export const omniGen: Family<OmniGenConfig> = {
     editImage: true,
     converse: false,
   }),
+  // In place in the authors' repository, elsewhere in diffusers'.
   sideFiles: [
-    { name: "config.json", isRequired: true },
-    { name: "tokenizer.json", isRequired: true },
-    { name: "tokenizer_config.json", isRequired: false },
+    { name: "config.json", isRequired: true, elsewhere: "transformer/config.json" },
+    { name: "tokenizer.json", isRequired: true, elsewhere: "tokenizer/tokenizer.json" },
+    {
+      name: "tokenizer_config.json",
+      isRequired: false,
+      elsewhere: "tokenizer/tokenizer_config.json",
+    },
+  ],
+  weightFiles: [
+    {
+      file: "transformer/diffusion_pytorch_model.safetensors",
+      prefix: "",
+      isRequired: false,
+    },
   ],
   companions: {
     vae: {

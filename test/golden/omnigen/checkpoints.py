@@ -70,7 +70,7 @@ CHECKPOINTS = {
 
 # Standard deviation times sqrt(fan in), by a part of the name; 1 elsewhere.
 GAINS = {
-    "qkv_proj": 1.4, "to_q": 1.5, "to_k": 1.5, "query": 1.5, "key": 1.5, "time_token": 2.5, "t_embedder": 2.5,
+    "qkv_proj": 1.0, "to_q": 1.5, "to_k": 1.5, "query": 1.5, "key": 1.5, "time_token": 1.5, "t_embedder": 1.5,
     "post_quant_conv": 0.15, "quant_conv": 1.5, "decoder.conv_out": 1.2, "resnets": 1.3, "final_layer": 0.8,
 }
 

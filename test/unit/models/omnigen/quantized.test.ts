@@ -19,8 +19,8 @@ import { openModel } from "../../../support/open-model.ts";
 const SUBJECTS = [
   { quantization: "f32", velocity: 1e-4, latents: 1e-4 },
   { quantization: "f16", velocity: 0.99999, latents: 0.9999 },
-  { quantization: "q8", velocity: 0.995, latents: 0.99 },
-  { quantization: "q4", velocity: 0.85, latents: 0.7 },
+  { quantization: "q8", velocity: 0.9995, latents: 0.9995 },
+  { quantization: "q4", velocity: 0.97, latents: 0.95 },
 ] as const;
 
 const rows: string[] = [];

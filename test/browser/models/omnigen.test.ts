@@ -1,0 +1,51 @@
+// OmniGen on WebGPU, checkpoint to pixels, beside the authors' code.
+import { expect, test } from "vitest";
+import type { Pixels } from "../../../src/base/pixels.ts";
+import { createWebGpuRuntime } from "../../../src/session/webgpu-runtime.ts";
+import { runOmniGenParity } from "../../contract/omnigen-parity.ts";
+import { compareRun, type OmniGenGoldens } from "../../contract/omnigen-stages.ts";
+import { openModel } from "../../support/open-model.ts";
+import { parseGoldens } from "../../support/safetensors-file.ts";
+
+const FOLDER = new URL("/test/golden/omnigen/", location.href).href;
+
+for (const name of ["a", "b"]) {
+  const open = async () => {
+    const runtime = await createWebGpuRuntime({ float: "f32" });
+    const place = { kind: "url", url: `${FOLDER}${name}/checkpoint/` } as const;
+    return openModel(place, "f32", runtime);
+  };
+  const goldens = await fetchGoldens(name);
+  runOmniGenParity({ checkpoint: `${name} on WebGPU`, goldens, open });
+  if (name === "b") continue;
+
+  test("the loop is captured and proven", async () => {
+    const model = await open();
+    const [run] = goldens.json.runs;
+    if (run === undefined) throw new Error("goldens have runs");
+    await compareRun(model.stages, goldens, run);
+    expect(model.info()).toMatchObject({ captured: { flow: true }, notes: [] });
+    await model.dispose();
+  }, 120_000);
+}
+
+async function fetchGoldens(name: string): Promise<OmniGenGoldens> {
+  const bytes = async (path: string): Promise<Uint8Array> =>
+    new Uint8Array(await (await fetch(`${FOLDER}${path}`)).arrayBuffer());
+  const json = (await (
+    await fetch(`${FOLDER}${name}/goldens.json`)
+  ).json()) as OmniGenGoldens["json"] & { photos: string[] };
+  const tensors = parseGoldens(await bytes(`${name}/goldens.safetensors`));
+  const photos = await Promise.all(json.photos.map((photo) => readPhoto(`${FOLDER}${photo}`)));
+  return { json, tensors, photos };
+}
+
+async function readPhoto(url: string): Promise<Pixels> {
+  const bitmap = await createImageBitmap(await (await fetch(url)).blob());
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext("2d");
+  if (context === null) throw new Error("no 2d context");
+  context.drawImage(bitmap, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  return { width, height, data: new Uint8ClampedArray(data) };
+}
