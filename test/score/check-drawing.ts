@@ -19,6 +19,15 @@ export interface DrawingSpec {
   readonly relation: "left" | "right" | "above" | "below" | null;
 }
 
+/** An object that an edited picture must show. */
+export interface PlacedObject {
+  readonly shape: Shape;
+  readonly colour: Colour;
+  /** Pixels of its middle. */
+  readonly x: number;
+  readonly y: number;
+}
+
 /** Least overlap with a template that counts as a shape. */
 const GOOD = 0.7;
 
@@ -36,6 +45,28 @@ export function fulfils(found: readonly Found[], spec: DrawingSpec): boolean {
   const [first, second] = members.map((hits) => hits[0]);
   if (spec.place && !(first && isAt(first, spec.place))) return false;
   return !spec.relation || (!!first && !!second && lies(first, second, spec.relation));
+}
+
+/** Whether a 64x64 RGBA picture shows exactly these objects, each less than `within` pixels off its place. */
+export function showsExactly(
+  pixels: Uint8ClampedArray,
+  objects: readonly PlacedObject[],
+  within: number,
+): boolean {
+  const left = detect(pixels);
+  for (const { shape, colour, x, y } of objects) {
+    const place = left.findIndex(
+      (o) =>
+        o.shape === shape &&
+        o.colour === colour &&
+        o.overlap >= GOOD &&
+        Math.abs(o.x - x) < within &&
+        Math.abs(o.y - y) < within,
+    );
+    if (place < 0) return false;
+    left.splice(place, 1);
+  }
+  return left.length === 0;
 }
 
 function isOf(object: Found, group: Group): boolean {

@@ -2,20 +2,22 @@
 // opens it and counts.
 import { loadModel } from "web-umm";
 import type { BackendKind, Model, Quantization } from "web-umm";
-import { checkDrawing } from "./check-drawing.ts";
-import type { DrawingSpec } from "./check-drawing.ts";
+import { checkDrawing, showsExactly } from "./check-drawing.ts";
+import type { DrawingSpec, PlacedObject } from "./check-drawing.ts";
 import { SIZE } from "./detector.ts";
 
 /** Which model, and how it computes. */
 export interface ScoreRequest {
   /** Folder of the checkpoint, relative to the page. */
   readonly modelUrl: string;
-  /** Picture of all questions' pictures, relative to the page. */
-  readonly sheetUrl: string;
+  /** Folder of the set: questions.png and edits.png hold all pictures of the items. */
+  readonly setUrl: string;
   readonly backend: BackendKind;
   readonly quantization: Quantization;
-  readonly steps: number;
-  readonly guidance: number;
+  /** Those of the reference; absent = the family's own. */
+  readonly steps?: number;
+  readonly guidance?: number;
+  readonly imageGuidance?: number;
 }
 
 /** An entry of prompts.json. */
@@ -37,6 +39,18 @@ export interface QuestionItem {
   readonly image: number;
 }
 
+/** An entry of edits.json. */
+export interface EditItem {
+  readonly kind: string;
+  readonly prompt: string;
+  readonly seed: number;
+  /** Place of its picture in the sheet, row by row. */
+  readonly image: number;
+  /** All that the edited picture must show, each less than `within` pixels off its place. */
+  readonly objects: readonly PlacedObject[];
+  readonly within: number;
+}
+
 /** What the runner calls. */
 export interface Scorer {
   /** What computes. */
@@ -45,6 +59,8 @@ export interface Scorer {
   draw(item: PromptItem): Promise<boolean>;
   /** True when the answer is one of the right ones. */
   answer(item: QuestionItem): Promise<boolean>;
+  /** True when the picture changed as asked, and nothing else did. */
+  edit(item: EditItem): Promise<boolean>;
 }
 
 declare global {
@@ -60,25 +76,46 @@ const MAX_TOKENS = 32;
 globalThis.openScorer = openScorer;
 
 async function openScorer(request: ScoreRequest): Promise<Scorer> {
-  const { modelUrl, sheetUrl, backend, quantization, steps, guidance } = request;
-  const url = new URL(modelUrl, document.baseURI);
-  const [model, sheet] = await Promise.all([
-    loadModel(url, { backend, quantization }),
-    readSheet(new URL(sheetUrl, document.baseURI)),
-  ]);
+  const { modelUrl, setUrl, backend, quantization, steps, guidance, imageGuidance } = request;
+  const model = await loadModel(new URL(modelUrl, document.baseURI), { backend, quantization });
+  const sheet = (name: string): Promise<Sheet> =>
+    readSheet(new URL(setUrl + name, document.baseURI));
+  let questions: Promise<Sheet> | undefined;
+  let edits: Promise<Sheet> | undefined;
+  const numbers = {
+    ...(steps === undefined ? {} : { steps }),
+    ...(guidance === undefined ? {} : { guidance }),
+  };
   globalThis.scorer = {
     device: model.info.device,
     async draw({ prompt, seed, spec }) {
-      const { images } = await model.generateImage({ prompt, seed, steps, guidance });
+      const { images } = await model.generateImage({ prompt, seed, ...numbers });
       return images.every(({ imageData }) => checkDrawing(imageData.data, spec));
     },
     async answer({ question, answers, image }) {
-      const text = await ask(model, tileOf(sheet, image), question);
+      const text = await ask(
+        model,
+        tileOf(await (questions ??= sheet("questions.png")), image),
+        question,
+      );
       return answers.includes(text.trim());
+    },
+    async edit({ prompt, seed, image, objects, within }) {
+      const before = tileOf(await (edits ??= sheet("edits.png")), image);
+      const { images } = await model.editImage({
+        prompt,
+        seed,
+        images: [before],
+        ...numbers,
+        ...(imageGuidance === undefined ? {} : { imageGuidance }),
+      });
+      return images.every(({ imageData }) => showsExactly(imageData.data, objects, within));
     },
   };
   return globalThis.scorer;
 }
+
+type Sheet = OffscreenCanvasRenderingContext2D;
 
 async function ask(model: Model, image: ImageData, text: string): Promise<string> {
   const content = [{ type: "image", image } as const, { type: "text", text } as const];
@@ -87,7 +124,7 @@ async function ask(model: Model, image: ImageData, text: string): Promise<string
   return answer.text;
 }
 
-async function readSheet(url: URL): Promise<OffscreenCanvasRenderingContext2D> {
+async function readSheet(url: URL): Promise<Sheet> {
   const answer = await fetch(url);
   const bitmap = await createImageBitmap(await answer.blob(), { colorSpaceConversion: "none" });
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d", {
@@ -98,7 +135,7 @@ async function readSheet(url: URL): Promise<OffscreenCanvasRenderingContext2D> {
   return context;
 }
 
-function tileOf(sheet: OffscreenCanvasRenderingContext2D, index: number): ImageData {
+function tileOf(sheet: Sheet, index: number): ImageData {
   const columns = sheet.canvas.width / SIZE;
   const row = Math.floor(index / columns);
   return sheet.getImageData((index % columns) * SIZE, row * SIZE, SIZE, SIZE);

@@ -1,24 +1,24 @@
-// `npm run score`: how many prompts of a held-out set the embedded model draws as they ask, and how many
-// questions it answers right, against the authors' architecture in f32 (reference.json). The whole set runs on
-// the wasm backend; a slice of it on WebGPU must come to the same verdicts.
+// `npm run score`: how many held-out prompts the embedded models draw as they ask, how many questions they
+// answer right and how many edits they do, beside the authors' architectures in f32 (reference.json). The whole
+// sets run on the wasm backend; a slice of each on WebGPU must come to the same verdicts.
+//   --family janus-flow one family only
 //   --slice [N]         only N items of each set (24), spread evenly, on both backends
 //   --backend wasm      one backend only (also webgpu)
 //   --quantization q8   default: q8
 //   --json FILE         also writes what was counted
 // Fails when a score is more than 3 points below the reference's, or the backends disagree.
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { describeCommit, describeMachine, withPage } from "../support/open-page.mjs";
-import { ROOT, setUp } from "../support/set-up.mjs";
+import { setUp } from "../support/set-up.mjs";
+import { readSets } from "./sets.mjs";
+import { disagreements, linesOf, printTable } from "./table.mjs";
 
-/** @typedef {import("./page.ts").PromptItem} PromptItem */
-/** @typedef {import("./page.ts").QuestionItem} QuestionItem */
-/** @typedef {{ drawing: Map<number, boolean>, questions: Map<number, boolean>, device: string }} Verdicts */
-/** @typedef {{ name: string, right: number, of: number, reference: number, same: number }} Line */
+/** @typedef {import("./sets.mjs").ScoreSet} ScoreSet */
+/** @typedef {import("./sets.mjs").ScorePart} ScorePart */
+/** @typedef {Map<string, Map<number, boolean>>} Verdicts */
 
-const SET = join(ROOT, "test/score/janus-flow");
 const SLICE = 24;
 const ALLOWED_LOSS = 0.03;
 
@@ -28,78 +28,74 @@ const PAGES_AT_ONCE = { wasm: Math.min(4, availableParallelism()), webgpu: 1 };
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    family: { type: "string" },
     slice: { type: "boolean", default: false },
     backend: { type: "string" },
     quantization: { type: "string", default: "q8" },
     json: { type: "string" },
   },
 });
-
-/** @type {readonly PromptItem[]} */
-const prompts = readSet("prompts.json");
-/** @type {readonly QuestionItem[]} */
-const questions = readSet("questions.json");
-const reference = readSet("reference.json");
 const sliceSize = Number(positionals[0] ?? SLICE);
 
 setUp();
-const wasm = values.backend === "webgpu" ? undefined : await judge("wasm", values.slice);
-const webgpu = values.backend === "wasm" ? undefined : await judge("webgpu", true);
-const lines = [wasm, webgpu].flatMap((verdicts) => (verdicts ? report(verdicts) : []));
-const disagreements = wasm && webgpu ? compare(wasm, webgpu) : 0;
+/** @type {import("./table.mjs").Line[]} */
+const lines = [];
+let differing = 0;
+for (const set of readSets(values.family)) {
+  const wasm = values.backend === "webgpu" ? undefined : await judge(set, "wasm", values.slice);
+  const webgpu = values.backend === "wasm" ? undefined : await judge(set, "webgpu", true);
+  if (wasm) lines.push(...linesOf(set, "wasm", wasm));
+  if (webgpu) lines.push(...linesOf(set, "webgpu", webgpu));
+  if (wasm && webgpu) differing += disagreements(wasm, webgpu);
+}
+printTable(lines);
+if (values.backend === undefined) {
+  console.log(`\nwasm and webgpu disagree on ${differing} items of the slices`);
+}
 if (values.json !== undefined) {
-  const run = { machine: describeMachine(), commit: describeCommit(), lines, disagreements };
+  const run = { machine: describeMachine(), commit: describeCommit(), lines, differing };
   writeFileSync(values.json, `${JSON.stringify(run, null, 2)}\n`);
 }
-const isBelow = lines.some(
-  ({ name, right, of, reference: wanted }) =>
-    name.endsWith(" all") && right / of < wanted - ALLOWED_LOSS,
+const below = lines.filter(
+  ({ name, right, of, reference }) =>
+    name.endsWith(" all") && right / of < reference - ALLOWED_LOSS,
 );
-if (isBelow) console.log("\nA score is more than 3 points below the reference's.");
-process.exitCode = isBelow || disagreements > 0 ? 1 : 0;
-
-/** @param {string} file */
-function readSet(file) {
-  return JSON.parse(readFileSync(join(SET, file), "utf8"));
-}
+for (const { name } of below) console.log(`More than 3 points below the reference: ${name}`);
+process.exitCode = below.length > 0 || differing > 0 ? 1 : 0;
 
 /**
- * Runs the items on one backend.
+ * Runs the items of one family on one backend.
  *
+ * @param {ScoreSet} set
  * @param {"wasm" | "webgpu"} backend
  * @param {boolean} isSlice
- * @returns {Promise<Verdicts>}
+ * @returns {Promise<Verdicts>} by part, then by place in the part
  */
-function judge(backend, isSlice) {
-  const folders = { "/model/": join(ROOT, "demo/models/tiny-janusflow"), "/set/": SET };
+function judge(set, backend, isSlice) {
+  const folders = { "/model/": set.model, "/set/": set.folder };
   return withPage("score", folders, async ({ page }) => {
-    const device = await openScorer(page, backend);
+    const device = await openScorer(page, set, backend);
     const pages = [page];
     for (let count = 1; count < PAGES_AT_ONCE[backend]; count++) {
       const next = await page.context().newPage();
       await next.goto(page.url());
-      await openScorer(next, backend);
+      await openScorer(next, set, backend);
       pages.push(next);
     }
-    console.log(`\n${backend} (${device}), ${values.quantization}, ${pages.length} at a time`);
-    const drawing = await judgeAll(pages, isSlice ? sliceOf(prompts) : all(prompts), (one, item) =>
-      one.evaluate((it) => globalThis.scorer?.draw(it) ?? false, item),
-    );
-    const answers = await judgeAll(
-      pages,
-      isSlice ? sliceOf(questions) : all(questions),
-      (one, item) => one.evaluate((it) => globalThis.scorer?.answer(it) ?? false, item),
-    );
-    return { drawing, questions: answers, device: backend };
+    console.log(`\n${set.family}, ${backend} (${device}), ${values.quantization}`);
+    const verdicts = new Map();
+    for (const part of set.parts) verdicts.set(part.name, await judgePart(pages, part, isSlice));
+    return verdicts;
   });
 }
 
 /**
  * @param {import("playwright").Page} page
+ * @param {ScoreSet} set
  * @param {"wasm" | "webgpu"} backend
  * @returns {Promise<string>} what computes
  */
-function openScorer(page, backend) {
+function openScorer(page, set, backend) {
   return page.evaluate(
     async (request) => {
       if (!globalThis.openScorer) throw new Error("The page has not started.");
@@ -107,11 +103,10 @@ function openScorer(page, backend) {
     },
     /** @type {import("./page.ts").ScoreRequest} */ ({
       modelUrl: "./model/",
-      sheetUrl: "./set/questions.png",
+      setUrl: "./set/",
       backend,
       quantization: values.quantization,
-      steps: reference.steps,
-      guidance: reference.guidance,
+      ...set.numbers,
     }),
   );
 }
@@ -119,119 +114,57 @@ function openScorer(page, backend) {
 /**
  * Each page takes the next item when it is done with its last one.
  *
- * @template Item
  * @param {readonly import("playwright").Page[]} pages
- * @param {readonly (readonly [number, Item])[]} items
- * @param {(page: import("playwright").Page, item: Item) => Promise<boolean>} judgeOne
- * @returns {Promise<Map<number, boolean>>} verdicts by place in the whole set
+ * @param {ScorePart} part
+ * @param {boolean} isSlice
+ * @returns {Promise<Map<number, boolean>>} verdicts by place
  */
-async function judgeAll(pages, items, judgeOne) {
+async function judgePart(pages, { name, call, items }, isSlice) {
   const verdicts = new Map();
-  const queue = [...items];
+  const queue = isSlice ? sliceOf(items) : [...items.entries()];
+  const total = queue.length;
   const started = performance.now();
   await Promise.all(
     pages.map(async (page) => {
       for (let next = queue.shift(); next; next = queue.shift()) {
-        verdicts.set(next[0], await judgeOne(page, next[1]));
-        if (process.stdout.isTTY) process.stdout.write(`\r${verdicts.size} of ${items.length}`);
+        const [place, item] = next;
+        verdicts.set(place, await judgeItem(page, call, item));
+        if (process.stdout.isTTY) process.stdout.write(`\r${verdicts.size} of ${total}`);
       }
     }),
   );
   if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
-  const secondsEach = (performance.now() - started) / 1000 / items.length;
-  console.log(`${items.length} items, ${secondsEach.toFixed(1)} s each`);
+  const secondsEach = (performance.now() - started) / 1000 / total;
+  console.log(`${name}: ${total} items, ${secondsEach.toFixed(1)} s each`);
   return verdicts;
 }
 
 /**
- * @template Item
- * @param {readonly Item[]} items
- * @returns {(readonly [number, Item])[]}
+ * @param {import("playwright").Page} page
+ * @param {ScorePart["call"]} call
+ * @param {ScorePart["items"][number]} item
  */
-function all(items) {
-  return [...items.entries()];
+function judgeItem(page, call, item) {
+  const judged = /** @type {any} */ ({ call, item });
+  return page.evaluate(
+    (one) => globalThis.scorer?.[/** @type {"draw"} */ (one.call)](one.item) ?? false,
+    judged,
+  );
 }
 
 /**
- * Items spread evenly over the set, so that every task has its share.
+ * Items spread evenly over the set, so that every kind has its share.
  *
  * @template Item
  * @param {readonly Item[]} items
+ * @returns {[number, Item][]}
  */
 function sliceOf(items) {
   const every = Math.max(1, items.length / sliceSize);
-  const places = Array.from({ length: Math.min(sliceSize, items.length) }, (_, index) =>
-    Math.floor(index * every),
-  );
-  return all(items).filter(([index]) => places.includes(index));
-}
-
-/**
- * Prints the table of one backend.
- *
- * @param {Verdicts} verdicts
- * @returns {Line[]}
- */
-function report({ drawing, questions: answered, device }) {
-  const table = [
-    ...linesOf(
-      `${device} draws`,
-      drawing,
-      prompts.map(({ task }) => task),
-      reference.drawing,
+  const places = new Set(
+    Array.from({ length: Math.min(sliceSize, items.length) }, (_, index) =>
+      Math.floor(index * every),
     ),
-    ...linesOf(
-      `${device} answers`,
-      answered,
-      questions.map(({ kind }) => kind),
-      reference.questions,
-    ),
-  ];
-  console.log(
-    `\n${"".padEnd(32)} ${"right".padStart(9)} ${"score".padStart(6)}  reference  same verdict`,
   );
-  for (const { name, right, of, reference: wanted, same } of table) {
-    const score = (right / of).toFixed(3);
-    const fraction = `${right}/${of}`.padStart(9);
-    console.log(
-      `${name.padEnd(32)} ${fraction} ${score.padStart(6)}  ${wanted.toFixed(3).padStart(9)}  ${same}/${of}`,
-    );
-  }
-  return table;
-}
-
-/**
- * One line for every kind of item and one for all, against the reference's verdicts on the same items.
- *
- * @param {string} title
- * @param {Map<number, boolean>} verdicts
- * @param {readonly string[]} kinds - of every item of the set
- * @param {{ verdicts: readonly boolean[] }} wanted
- * @returns {Line[]}
- */
-function linesOf(title, verdicts, kinds, wanted) {
-  return [...new Set(kinds), "all"].flatMap((kind) => {
-    const places = [...verdicts.keys()].filter((place) => kind === "all" || kinds[place] === kind);
-    if (places.length === 0) return [];
-    const right = places.filter((place) => verdicts.get(place)).length;
-    const same = places.filter((place) => verdicts.get(place) === wanted.verdicts[place]).length;
-    const expected = places.filter((place) => wanted.verdicts[place]).length / places.length;
-    return [{ name: `${title} ${kind}`, right, of: places.length, reference: expected, same }];
-  });
-}
-
-/**
- * @param {Verdicts} one
- * @param {Verdicts} other
- * @returns {number} items of both on which they disagree
- */
-function compare(one, other) {
-  let count = 0;
-  for (const part of /** @type {const} */ (["drawing", "questions"])) {
-    for (const [place, verdict] of other[part]) {
-      if (one[part].has(place) && one[part].get(place) !== verdict) count += 1;
-    }
-  }
-  console.log(`\nwasm and webgpu disagree on ${count} items of the slice`);
-  return count;
+  return [...items.entries()].filter(([place]) => places.has(place));
 }
