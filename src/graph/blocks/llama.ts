@@ -33,6 +33,8 @@ export interface LlamaConfig {
   readonly qkvBias?: boolean;
   /** `qkv_proj` and `gate_up_proj` hold several projections, one after the other (Phi-3); default: no. */
   readonly fusedProjections?: boolean;
+  /** Neighbours of a head are the rotated pairs, not its halves; default: no. Of the cached kind. */
+  readonly interleaved?: boolean;
 }
 
 /** Changes q [rows, slots, heads * headDim] or k [.., kvHeads * headDim] before rotation: per-head norms. */

@@ -8,6 +8,7 @@ import type { VaeConfig } from "../../graph/blocks/vae.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles, TensorNames } from "../family.ts";
 import { readLlamaConfig } from "../llama-config.ts";
+import { isMetaParams, readMetaLanguage, refuseSwinNorm } from "./meta-layout.ts";
 import { readVocabulary, type ChameleonVocabulary } from "./vocabulary.ts";
 
 /** Everything that Chameleon's graphs and prompts depend on. */
@@ -21,6 +22,8 @@ export interface ChameleonConfig {
   /** [height, width] of a picture's codes. */
   readonly grid: readonly [number, number];
   readonly vocabulary: ChameleonVocabulary;
+  /** Heads share one norm of queries and one of keys; in transformers' files each head has its own. */
+  readonly hasSharedHeadNorms: boolean;
   /** False where the decoder of pictures was not published. */
   readonly canDraw: boolean;
 }
@@ -32,9 +35,10 @@ const DECODER_TENSORS = ["post_quant_conv.weight", "decoder.conv_in.weight"];
 // What transformers' ChameleonConfig has where a file is silent and LlamaConfig says something else.
 const DEFAULTS = { vocab_size: 65536, max_position_embeddings: 4096, rms_norm_eps: 1e-5 };
 
-/** True for a config.json of Chameleon as transformers writes it. */
+/** True for a config.json of Chameleon as transformers writes it, and for Meta's params.json. */
 export function isChameleonConfig(configJson: unknown): boolean {
-  return new ConfigReader(configJson, "config.json").text("model_type", "") === "chameleon";
+  const type = new ConfigReader(configJson, "config.json").text("model_type", "");
+  return type === "chameleon" || isMetaParams(configJson);
 }
 
 /**
@@ -49,14 +53,8 @@ export function parseChameleonConfig(
 ): ChameleonConfig {
   const json = files["config.json"];
   const config = new ConfigReader(json, "config.json");
-  const complete = new ConfigReader({ ...DEFAULTS, ...(json as object) }, "config.json");
-  if (config.flag("swin_norm", false)) {
-    throw fail(
-      "unsupported-model",
-      "This Chameleon normalises behind its blocks (swin_norm, the 30B model); the 7B model is supported.",
-    );
-  }
-  const language = readLlamaConfig(complete, "");
+  const isMeta = isMetaParams(json);
+  const language = isMeta ? readMetaLanguage(json) : readLanguage(config, json);
   const names = config.has("vocabulary_map")
     ? config.section("vocabulary_map")
     : new ConfigReader(files["tokenizer.json"], "tokenizer.json").section("model").section("vocab");
@@ -76,7 +74,21 @@ export function parseChameleonConfig(
     );
   }
   const canDraw = DECODER_TENSORS.every((name) => tensors.has(`${VQ_PREFIX}${name}`));
-  return { language, ...picture, imageSize, grid: [side, side], vocabulary, canDraw };
+  return {
+    language,
+    ...picture,
+    imageSize,
+    grid: [side, side],
+    vocabulary,
+    hasSharedHeadNorms: isMeta,
+    canDraw,
+  };
+}
+
+function readLanguage(config: ConfigReader, json: unknown): LlamaConfig {
+  refuseSwinNorm(config);
+  const complete = { ...DEFAULTS, ...(json as object) };
+  return readLlamaConfig(new ConfigReader(complete, "config.json"), "");
 }
 
 /** Tokens of one picture, without the marks around it. */
@@ -84,6 +96,7 @@ export function codesPerPicture({ grid: [height, width] }: Pick<ChameleonConfig,
   return height * width;
 }
 
+// Where no file says otherwise (Meta's are YAML), the published sizes.
 // https://github.com/huggingface/transformers/blob/v5.0.0/src/transformers/models/chameleon/configuration_chameleon.py
 function readVq(config: ConfigReader): Pick<ChameleonConfig, "vq" | "codebook" | "imageSize"> {
   const imageSize = config.integer("resolution", { max: 8192, fallback: 512 });

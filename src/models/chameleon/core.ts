@@ -64,22 +64,23 @@ function embedTokens(g: GraphBuilder, ids: Value, { language }: ChameleonConfig)
 function body(
   g: GraphBuilder,
   embeddings: Value,
-  { language }: ChameleonConfig,
+  { language, hasSharedHeadNorms }: ChameleonConfig,
   cache: CacheSize,
 ): Value {
-  const variant = { normalizeHeads: headNorm(language.headDim) };
+  const variant = { normalizeHeads: headNorm(language.headDim, hasSharedHeadNorms) };
   return llamaBody(g, embeddings, language, { kind: "cached", ...cache }, variant);
 }
 
-/** A layer norm over each head, with a weight and a bias for every head of its own. */
-function headNorm(size: number): NormalizeHeads {
+/** A layer norm over each head, with a weight and a bias for every head of its own or for all of them. */
+function headNorm(size: number, isShared: boolean): NormalizeHeads {
   return (g, x, { part, layer, heads }) => {
     const [rows, slots] = x.shape;
     const name = `model.layers.${layer}.self_attn.${part}_norm`;
     const shape = [rows ?? 1, slots ?? 1, heads, size];
     const normed = standardize(g, reshape(g, x, shape), size);
-    const scaled = mul(g, normed, plain(g, `${name}.weight`, [heads, size]));
-    return reshape(g, add(g, scaled, plain(g, `${name}.bias`, [heads, size])), x.shape);
+    const own = isShared ? [size] : [heads, size];
+    const scaled = mul(g, normed, plain(g, `${name}.weight`, own));
+    return reshape(g, add(g, scaled, plain(g, `${name}.bias`, own)), x.shape);
   };
 }
 

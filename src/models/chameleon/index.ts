@@ -3,6 +3,7 @@
 // Code: https://github.com/facebookresearch/chameleon/tree/dbbe47f https://github.com/GAIR-NLP/anole/tree/af563fa
 import type { Family } from "../family.ts";
 import { isChameleonConfig, parseChameleonConfig, type ChameleonConfig } from "./config.ts";
+import { META_FILES } from "./meta-layout.ts";
 import {
   chameleonCapabilities,
   chameleonGraphs,
@@ -15,11 +16,15 @@ export const chameleon: Family<ChameleonConfig> = {
   id: "chameleon",
   capabilities: chameleonCapabilities,
   sideFiles: [
-    { name: "config.json", isRequired: true },
-    { name: "tokenizer.json", isRequired: true },
+    { name: "config.json", isRequired: true, elsewhere: META_FILES.params },
+    { name: "tokenizer.json", isRequired: true, elsewhere: META_FILES.tokenizer },
     { name: "tokenizer_config.json", isRequired: false },
   ],
   companions: {},
+  weightFiles: [
+    { file: META_FILES.core, prefix: "", isRequired: false },
+    { file: META_FILES.pictures, prefix: "model.vqmodel.", isRequired: false },
+  ],
   matches: isChameleonConfig,
   parse: parseChameleonConfig,
   declareWeights: declareChameleonWeights,

@@ -19,6 +19,7 @@ import { embedGraph, prefillGraph } from "./core.ts";
 import { ChameleonDrawer, drawDefaults, maxImages, WITHOUT_DECODER } from "./drawer.ts";
 import { ChameleonInterleaver } from "./interleaver.ts";
 import { decoderGraph, encoderGraph, PictureCodes } from "./picture-codes.ts";
+import { withMetaName } from "./meta-layout.ts";
 import type { ChameleonTokens } from "./prompt.ts";
 import { ChameleonWriter } from "./writer.ts";
 
@@ -48,7 +49,7 @@ export function declareChameleonWeights(
   const byKey = new Map(
     graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
   );
-  return [...byKey.values()];
+  return [...byKey.values()].map(withMetaName);
 }
 
 /** Uploads the weights and compiles what the checkpoint can do. */

@@ -5,7 +5,7 @@ import json
 import math
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 
@@ -214,6 +214,51 @@ def write_checkpoint(reference, spec, folder):
     total = sum(value.nbytes for value in tensors.values())
     index = {name: file for file, part in files.items() for name in part}
     write_json(folder / "model.safetensors.index.json", dict(metadata=dict(total_size=total), weight_map=index))
+
+
+def write_meta_layout(spec, source, folder):
+    """The same weights as Meta publishes theirs: other names, one norm for all heads, and neighbours of a head as the
+    pairs that are rotated. The inverse of transformers' convert_chameleon_weights_to_hf.py."""
+    (folder / "models/7b").mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer").mkdir(exist_ok=True)
+    language = spec["language"]
+    heads, size = language["num_attention_heads"], language["hidden_size"] // language["num_attention_heads"]
+    core, pictures = {"rope.freqs": torch.ones(size // 2)}, {}
+    for name, value in load_file(source / "model.safetensors").items():
+        if name.startswith("model.vqmodel."):
+            pictures[name[len("model.vqmodel."):]] = value
+            continue
+        if "q_proj" in name or "k_proj" in name:
+            value = value.view(heads, 2, size // 2, -1).transpose(1, 2).reshape(value.shape)
+        if "q_norm" in name or "k_norm" in name:
+            value = value[0].view(2, size // 2).T.reshape(size)
+        for old, new in META_NAMES.items():
+            name = name.replace(old, new)
+        core[name] = value.contiguous()
+    config = json.loads((source / "config.json").read_text())
+    torch.save(core, folder / "models/7b/consolidated.pth")
+    torch.save({"state_dict": {name: value.contiguous() for name, value in pictures.items()}}, folder / "tokenizer/vqgan.ckpt")
+    # Ours: vq_config stands in for vqgan.yaml, and max_seq_len for the option of their code.
+    write_json(folder / "models/7b/params.json", dict(
+        model=dict(
+            dim=language["hidden_size"], n_layers=language["num_hidden_layers"], n_heads=heads, n_kv_heads=None,
+            vocab_size=config["vocab_size"], ffn_dim_multiplier=0.56, multiple_of=16, norm_eps=1e-5, rope_theta=10000.0,
+            qk_normalization=True, swin_norm=False,
+        ),
+        max_seq_len=language["max_position_embeddings"],
+        vq_config=config["vq_config"],
+    ))
+    tokenizer = (source / "tokenizer.json").read_text()
+    (folder / "tokenizer/text_tokenizer.json").write_text(tokenizer)
+
+
+META_NAMES = {
+    "model.embed_tokens": "tok_embeddings", "lm_head": "output", "model.": "", "self_attn.q_proj": "attention.wq",
+    "self_attn.k_proj": "attention.wk", "self_attn.v_proj": "attention.wv", "self_attn.o_proj": "attention.wo",
+    "self_attn.q_norm": "attention.q_normalization", "self_attn.k_norm": "attention.k_normalization",
+    "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3", "mlp.down_proj": "feed_forward.w2",
+    "post_attention_layernorm": "ffn_norm", "input_layernorm": "attention_norm",
+}
 
 
 def write_json(path, content):

@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import ChameleonForConditionalGeneration
 
-from checkpoints import BOI, BOS, CHECKPOINTS, EOI, EOS, EOT, vq_arguments, write_checkpoint, write_json
+from checkpoints import BOI, BOS, CHECKPOINTS, EOI, EOS, EOT, vq_arguments, write_checkpoint, write_json, write_meta_layout
 from reference import STUBS, HuggingFaceAdapter, Reference, hidden, logits
 
 HERE = pathlib.Path(__file__).parent
@@ -280,6 +280,8 @@ def make(reference, name, photos):
     """Writes <name>/checkpoint, <name>/goldens.safetensors, <name>/goldens.json and <name>/provenance.json."""
     spec, folder = CHECKPOINTS[name], HERE / name
     write_checkpoint(reference, spec, folder / "checkpoint")
+    if name == "anole":  # the same weights in Meta's files, so the same goldens
+        write_meta_layout(spec, folder / "checkpoint", folder / "meta")
     golden = Golden(reference, name)
     golden.photos = photos
     vocab = golden.vocab

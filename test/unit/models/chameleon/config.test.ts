@@ -129,9 +129,43 @@ describe("parseChameleonConfig", () => {
   });
 });
 
+describe("parseChameleonConfig of Meta's params.json", () => {
+  const SIZES = { dim: 4096, n_layers: 32, n_heads: 32, vocab_size: 65536, qk_normalization: true };
+  const read = (change: object) => {
+    const files = {
+      "config.json": { model: { ...SIZES, ...change } },
+      "tokenizer.json": { model: { vocab: PUBLISHED.vocabulary_map } },
+    };
+    return parseChameleonConfig(files, withDecoder);
+  };
+
+  test("has the sizes of transformers' config", () => {
+    const { language, ...rest } = parse({}, withDecoder);
+    expect(read({})).toEqual({
+      ...rest,
+      hasSharedHeadNorms: true,
+      language: { ...language, interleaved: true },
+    });
+  });
+
+  test("rounds the hidden layer up as Meta's code does", () => {
+    const { language } = read({ ffn_dim_multiplier: 1.3, multiple_of: 1024 });
+    expect(language.intermediateSize).toBe(14336);
+  });
+
+  test.each([
+    ["the norms of the 30B model", { swin_norm: true }],
+    ["a model in parts", { model_parallel_size: 4 }],
+  ])("refuses %s as unsupported-model", (_, change) => {
+    expect(() => read(change)).toThrow(expect.objectContaining({ code: "unsupported-model" }));
+  });
+});
+
 describe("isChameleonConfig", () => {
   test("knows its own and no other", () => {
     expect(isChameleonConfig(PUBLISHED)).toBe(true);
+    expect(isChameleonConfig({ model: { n_layers: 32, qk_normalization: true } })).toBe(true);
+    expect(isChameleonConfig({ model: { n_layers: 32 } })).toBe(false);
     expect(isChameleonConfig({ model_type: "llama" })).toBe(false);
   });
 });

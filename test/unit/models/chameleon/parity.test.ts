@@ -17,3 +17,13 @@ for (const name of ["anole", "chameleon"] as const) {
   const can = { generateText: true, generateImage: draws, editImage: draws, converse: draws };
   runFamilyContract({ name: `${name} on wasm`, open, can, steps: 16 });
 }
+
+// The weights of "anole" in Meta's own files: other names, one norm for all heads, neighbours rotated.
+runChameleonParity({
+  checkpoint: "anole in Meta's files",
+  goldens: readChameleonGoldens("anole"),
+  open: async () => {
+    const files = folderFiles(new URL("meta/", chameleonFolder("anole")));
+    return openModel({ kind: "files", files }, "f32", await createWasmRuntime());
+  },
+});
