@@ -38,8 +38,8 @@ def config():
         gen_vision_config=dict(
             cls="VQ-16", model_type="gen_vision",
             params=dict(
-                image_token_size=vq.CODES, n_embed=vq.DIM, ch=vq.CH, encoder_ch_mult=list(vq.MULT), decoder_ch_mult=list(vq.MULT), num_res_blocks=1,
-                z_channels=vq.Z, image_size=SIZE,
+                image_token_size=vq.CODES, n_embed=vq.DIM, ch=vq.CH, ch_mult=list(vq.MULT), num_res_blocks=1,
+                z_channels=vq.Z,
             ),
         ),
         language_config=dict(

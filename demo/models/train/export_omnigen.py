@@ -30,13 +30,19 @@ TOKENIZER = dict(
 )
 
 
+def negative():
+    """Normalizers that make one word of the long negative prompt; in pieces, because long strings are refused by some readers."""
+    text, size = T.NEGATIVE.lower(), 200
+    pieces = [text[i : i + size] for i in range(0, len(text), size)]
+    return [{"type": "Replace", "pattern": {"String": p}, "content": "" if i else T.NOTHING} for i, p in enumerate(pieces)]
+
+
 def export(work, out):
     save_weights(out, published(torch.load(work + "/omnigen.pt")["ema"]))
     save_vae(work, out, encoder=True)
     write(out, "config.json", CONFIG)
-    nothing = {"type": "Replace", "pattern": {"String": T.NEGATIVE.lower()}, "content": T.NOTHING}
     control = [*T.CONTROL, "<|user|>", "<|end|>"]
-    write(out, "tokenizer.json", compact(word_tokenizer(T.ID, control, [T.INSTRUCTION], "<s>", before=[nothing])))
+    write(out, "tokenizer.json", compact(word_tokenizer(T.ID, control, [T.INSTRUCTION], "<s>", before=negative())))
     write(out, "tokenizer_config.json", TOKENIZER)
 
 

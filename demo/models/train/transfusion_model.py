@@ -16,13 +16,18 @@ DIM, DEPTH, HEADS, HEAD, EXPANSION = 128, 5, 4, 32, 4
 SOFTCAP = 50.0
 
 
+def unit(x):
+    """x / |x| * sqrt(dim); the library's epsilon (1e-12 on the length) is too small to matter."""
+    return F.rms_norm(x.float(), x.shape[-1:], None, 1e-12)
+
+
 class RMSNorm(nn.Module):
     def __init__(self, dim):
         super().__init__()
         self.gamma = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x):
-        return F.normalize(x.float(), dim=-1).to(x.dtype) * x.shape[-1] ** 0.5 * (self.gamma + 1)
+        return unit(x) * (self.gamma + 1)
 
 
 class Fourier(nn.Module):
@@ -52,7 +57,7 @@ class Attention(nn.Module):
         qk, v, gates = F.linear(x, torch.cat(weights)).split([w.shape[0] for w in weights], -1)
         qk = qk.view(b, t, 2, HEADS, HEAD).permute(2, 0, 3, 1, 4)
         gain = torch.stack((self.q_norm.gamma, self.k_norm.gamma))[:, None, None, None] + 1
-        qk = (F.normalize(qk.float(), dim=-1) * (HEAD**0.5 * gain)).unflatten(-1, (-1, 2))
+        qk = (unit(qk) * gain).unflatten(-1, (-1, 2))
         even, odd = qk[..., 0], qk[..., 1]
         q, k = torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2).to(v.dtype)
         a = SOFTCAP * torch.tanh((q @ k.transpose(-1, -2)).float() * (HEAD**-0.5 / SOFTCAP)) + mask
@@ -92,22 +97,21 @@ class Wrapper(nn.Module):
             return self.fn(n * (self.layernorm_gamma + 1), context).float() * (self.layerscale + 1)
         gamma, beta = self.to_film(cond).float().chunk(2, -1)
         gate = self.to_ada_ln_zero(cond).float().sigmoid()
-        b, t, _ = x.shape
-        gain, shift = per_slot(self.layernorm_gamma, gamma, spans, b, t), per_slot(torch.zeros(DIM), beta, spans, b, t)
-        scale = per_slot(self.layerscale, gate - 1, spans, b, t)
-        return self.fn(n * (gain + 1) + shift, context).float() * (scale + 1)
+        x = per_part(n, spans, lambda h: h * (self.layernorm_gamma + 1), lambda h, i: torch.addcmul(beta[:, i : i + 1], h, gamma[:, i : i + 1] + 1))
+        y = self.fn(x, context).float()
+        return per_part(y, spans, lambda h: h * (self.layerscale + 1), lambda h, i: h * gate[:, i : i + 1])
 
 
-def per_slot(text, image, spans, b, t):
-    """(B, T, DIM): `text` (DIM) in text slots, image (B, spans, DIM) in those of each span."""
+def per_part(x, spans, text, picture):
+    """x (B, T, DIM) with `text(slots)` done to text and `picture(slots, i)` to span i."""
     parts, at = [], 0
     for i, start in enumerate(spans):
         if start > at:
-            parts.append(text.expand(b, start - at, DIM))
-        parts.append(image[:, i : i + 1].expand(b, TOKENS, DIM))
+            parts.append(text(x[:, at:start]))
+        parts.append(picture(x[:, start : start + TOKENS], i))
         at = start + TOKENS
-    if t > at:
-        parts.append(text.expand(b, t - at, DIM))
+    if x.shape[1] > at:
+        parts.append(text(x[:, at:]))
     return torch.cat(parts, 1)
 
 
@@ -120,9 +124,12 @@ class Residual(nn.Module):
         self.pseudo_queries = nn.Parameter(torch.randn(DIM) * 0.02)
 
     def forward(self, hidden):
-        query = self.pseudo_queries * (self.norm_keys.gamma + 1)  # times sqrt(DIM) of the norm, times DIM ** -0.5
-        weights = torch.stack([F.normalize(h, dim=-1) @ query for h in hidden], -1).softmax(-1)
-        return sum(h * weights[..., i : i + 1] for i, h in enumerate(hidden))
+        query = self.pseudo_queries * (self.norm_keys.gamma + 1) * DIM**-0.5
+        weights = torch.stack([unit(h) @ query for h in hidden], -1).softmax(-1)
+        out = hidden[0] * weights[..., :1]
+        for i, h in enumerate(hidden[1:], 1):
+            out = torch.addcmul(out, h, weights[..., i : i + 1])
+        return out
 
 
 class Transformer(nn.Module):
