@@ -12,8 +12,11 @@ import type {
 import { find, showText } from "./elements.ts";
 import { bytes, describeError, seconds } from "./format.ts";
 
-/** The model that comes with the page. */
-const EMBEDDED_MODEL = "./models/tiny-janusflow/";
+/** The models that come with the page, by the folder in models/; the first is chosen. */
+const EMBEDDED_MODELS: Readonly<Record<string, string>> = {
+  "tiny-janusflow": "tiny JanusFlow",
+  "tiny-janus": "tiny Janus",
+};
 
 const PHASES: Readonly<Record<LoadPhase, string>> = {
   resolve: "Looking at the checkpoint",
@@ -29,6 +32,7 @@ const SOURCES = ["embedded", "hub", "url", "folder"] as const;
 type SourceKind = (typeof SOURCES)[number];
 
 const form = find("form", "load-form");
+const embeddedModel = find("select", "embedded-model");
 const hubId = find("input", "hub-id");
 const folderUrl = find("input", "folder-url");
 const folderFiles = find("input", "folder-files");
@@ -57,6 +61,9 @@ interface ModelPanelOptions {
 /** Connects the panel. */
 export function startModelPanel({ onModel }: ModelPanelOptions): ModelPanel {
   let model: Model | undefined;
+  embeddedModel.replaceChildren(
+    ...Object.entries(EMBEDDED_MODELS).map(([folder, name]) => new Option(name, folder)),
+  );
   for (const input of form.querySelectorAll<HTMLInputElement>('input[name="source"]')) {
     input.addEventListener("change", showSourceField);
   }
@@ -124,7 +131,7 @@ function chosenSource(): SourceInput | undefined {
   const kind = chosenKind();
   switch (kind) {
     case "embedded":
-      return new URL(EMBEDDED_MODEL, document.baseURI);
+      return new URL(`./models/${embeddedModel.value}/`, document.baseURI);
     case "hub":
       return named(hubId, "Name a model, as owner/name.");
     case "url":
@@ -159,7 +166,7 @@ function chosenOptions(): Pick<LoadOptions, "quantization" | "backend"> {
 
 function nameOf(source: SourceInput): string {
   if (typeof source === "string") return source;
-  if (source instanceof URL) return "tiny JanusFlow";
+  if (source instanceof URL) return EMBEDDED_MODELS[embeddedModel.value] ?? embeddedModel.value;
   const first = Array.isArray(source.files) ? source.files[0]?.webkitRelativePath : undefined;
   return first?.split("/")[0] ?? "Folder";
 }
