@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Quantization } from "../base/dtype.ts";
 import type { LoadProgress } from "../base/events.ts";
+import type { FetchLike } from "../base/wire-fetch.ts";
 import type { SourceLocation } from "../base/source-location.ts";
 import { parseSource } from "../base/source-location.ts";
 import { importModel } from "../engine/import-model.ts";
@@ -21,6 +22,8 @@ export interface ConvertRequest {
   /** Where companions come from, by their id. */
   readonly companions: Readonly<Record<string, string>>;
   readonly hubUrl?: string | undefined;
+  /** Default: the platform's. */
+  readonly fetch?: FetchLike | undefined;
   readonly onProgress: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -32,20 +35,21 @@ export interface ConvertRequest {
  * @throws ModelError of the import
  */
 export async function convert(request: ConvertRequest): Promise<ImportOutcome> {
-  const { from, to, quantization, hubUrl, onProgress, signal } = request;
-  const store = await openPackedStore(to, quantization);
+  const { from, to, quantization, hubUrl, fetch, onProgress, signal } = request;
+  const location = locate(from);
   const companions = Object.entries(request.companions).map(
     ([name, place]) => [name, locate(place)] as const,
   );
   return importModel(
     {
-      location: locate(from),
+      location,
       companions: Object.fromEntries(companions),
       quantization,
       ...(hubUrl === undefined ? {} : { hubUrl }),
     },
-    store,
+    await openPackedStore(to, quantization),
     {
+      ...(fetch === undefined ? {} : { fetch }),
       onProgress,
       signal: signal ?? new AbortController().signal,
       openSource: openAnywhere,

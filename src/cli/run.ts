@@ -5,6 +5,7 @@ import { ModelError } from "../base/errors.ts";
 import type { LoadProgress } from "../base/events.ts";
 import { VERSION } from "../base/version.ts";
 import { convert, locate } from "./convert.ts";
+import { hubFetch } from "./hub-fetch.ts";
 import { planModel } from "./plan.ts";
 import { formatBytes, printPlan } from "./print-plan.ts";
 import { readModelConfig } from "./read-config.ts";
@@ -27,6 +28,7 @@ const USAGE = `web-umm ${VERSION}
 
   <model> is a folder, a hub id (owner/name[@revision]) or a URL; --hub <url> names another hub.
   <size> is a number of bytes, or 512MB, 4GiB, ...
+  HF_TOKEN in the environment is an access token for gated repositories; only the hub sees it.
 `;
 
 const QUANTIZATIONS: readonly Quantization[] = ["q4", "q8", "f16", "f32"];
@@ -76,7 +78,8 @@ async function runPlan(parameters: string[], { out }: Terminal): Promise<void> {
     maxBufferBytes: parseSize(values["max-buffer"], "--max-buffer"),
     memoryBytes: parseSize(values.memory, "--memory"),
   };
-  const options = values.hub === undefined ? {} : { hubUrl: values.hub };
+  const fetch = hubFetch(process.env["HF_TOKEN"], values.hub);
+  const options = { fetch, ...(values.hub === undefined ? {} : { hubUrl: values.hub }) };
   const plan = planModel(await readModelConfig(locate(model ?? ""), options));
   out(values.json ? `${JSON.stringify(plan, null, 2)}\n` : printPlan(plan, limits));
 }
@@ -100,7 +103,9 @@ async function runConvert(parameters: string[], { out, error }: Terminal): Promi
   }
   const companions = Object.fromEntries(values.companion.map(parseCompanion));
   const onProgress = progressLine(error);
+  const fetch = hubFetch(process.env["HF_TOKEN"], values.hub);
   const outcome = await convert({
+    fetch,
     from,
     to,
     quantization,

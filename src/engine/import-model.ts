@@ -102,24 +102,36 @@ async function open(
 
 async function fetchModel(
   quantization: Quantization,
-  { key, ...opened }: Opened & { readonly key: string },
+  opened: Opened & { readonly key: string },
   store: WeightStore,
-  { onProgress, signal }: ImportTools,
+  tools: ImportTools,
 ): Promise<Manifest> {
-  const { source } = opened;
+  const { source, key } = opened;
+  const { onProgress, signal } = tools;
   const resolving = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
   onProgress({ phase: "resolve", file: "config.json", ...resolving });
   const config = await readConfigFile(source, { signal });
   const json = parseJson(config.text, config.name);
   // They were made with companions of their own: of no use to a caller who names others.
-  const isConverted =
-    Object.keys(opened.chosen).length === 0 && packedQuantizations(json).includes(quantization);
-  if (isConverted) {
+  const converted = Object.keys(opened.chosen).length === 0 ? packedQuantizations(json) : [];
+  if (converted.includes(quantization)) {
     const manifest = await readPackedManifest(source, { key, quantization }, { signal });
     await familyById(manifest.family);
     return installPacked({ manifest, source, store, onProgress, signal });
   }
-  const family = await detectFamily(json);
+  const originals = fetchOriginals(quantization, opened, store, tools, config);
+  return originals.catch(withConverted(converted));
+}
+
+async function fetchOriginals(
+  quantization: Quantization,
+  { key, ...opened }: Opened & { readonly key: string },
+  store: WeightStore,
+  { onProgress, signal }: ImportTools,
+  config: { readonly name: string; readonly text: string },
+): Promise<Manifest> {
+  const { source } = opened;
+  const family = await detectFamily(parseJson(config.text, config.name));
   const rest = family.sideFiles.filter(({ name }) => name !== config.name);
   const files = { [config.name]: config.text, ...(await readSideFiles(source, rest, { signal })) };
   const companions: Record<string, Checkpoint> = {};
@@ -146,6 +158,16 @@ async function fetchModel(
     onProgress,
     signal,
   });
+}
+
+// A folder of converted weights alone holds no others.
+function withConverted(quantizations: readonly unknown[]): (error: unknown) => never {
+  return (error) => {
+    const isInvalid = ModelError.isModelError(error) && error.code === "checkpoint-invalid";
+    if (!isInvalid || quantizations.length === 0) throw error;
+    const offer = `It holds the model converted to ${quantizations.join(" and ")}: ask for that quantization.`;
+    throw fail(error.code, `${error.message} ${offer}`, error.details, error);
+  };
 }
 
 async function openCompanions(
