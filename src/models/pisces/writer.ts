@@ -83,11 +83,23 @@ export class PiscesWriter {
   async #see(picture: Pixels): Promise<Tensor> {
     const { runtime, config } = this.#context;
     const size = config.vision.imageSize;
-    const squashed = resizeBicubic(dropAlpha(picture), size, size);
-    const values = normalize(squashed, { ...config.normalization, doNormalize: true });
+    const values = picturePixels(picture, config);
     const pixels = runtime.createTensor("f32", [1, 3, size, size], values);
     const { features } = await this.#vision.run({ pixels });
     pixels.dispose();
     return present(features, "features");
   }
+}
+
+/**
+ * A picture as the tower wants it, [3, size, size]: squashed to a square.
+ *
+ * @see https://github.com/huggingface/transformers/blob/v4.46.3/src/transformers/models/siglip/image_processing_siglip.py
+ */
+export function picturePixels(
+  picture: Pixels,
+  { vision: { imageSize }, normalization }: PiscesConfig,
+): Float32Array<ArrayBuffer> {
+  const squashed = resizeBicubic(dropAlpha(picture), imageSize, imageSize);
+  return normalize(squashed, { ...normalization, doNormalize: true });
 }

@@ -62,7 +62,7 @@ describe.each(["a", "b"] as const)("unet of checkpoint %s", (name) => {
   test.each([
     ["f16", "f16", 1e-4],
     ["f32", "q8", 1e-3],
-    ["f32", "q4", 5e-2],
+    ["f32", "q4", 0.15],
   ] as const)("in %s with weights in %s", async (float, quantization, distance) => {
     const time = times[1] ?? { timestep: 0, sigma: 0 };
     const noise = await predict(time, { float, quantization });
