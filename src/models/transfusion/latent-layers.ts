@@ -77,35 +77,24 @@ export function layeredGrid(
 }
 
 function steps(size: number, layer: LatentLayer): number {
-  switch (layer.kind) {
-    case "Conv2d":
-      return Math.floor((size + 2 * layer.padding - layer.kernel) / layer.stride) + 1;
-    case "ConvTranspose2d":
-      return (size - 1) * layer.stride - 2 * layer.padding + layer.kernel + layer.outputPadding;
-    case "SiLU":
-    case "GELU":
-      return size;
-  }
+  if (!("kernel" in layer)) return size;
+  const { kernel, stride, padding, outputPadding } = layer;
+  return layer.kind === "Conv2d"
+    ? Math.floor((size + 2 * padding - kernel) / stride) + 1
+    : (size - 1) * stride - 2 * padding + kernel + outputPadding;
 }
 
 function apply(g: GraphBuilder, x: Value, layer: LatentLayer): Value {
-  switch (layer.kind) {
-    case "SiLU":
-      return silu(g, x);
-    case "GELU":
-      return gelu(g, x);
-    case "Conv2d": {
-      const { name, inChannels, outChannels, kernel, stride, padding } = layer;
-      const weight = plain(g, `${name}weight`, [outChannels, inChannels, kernel, kernel]);
-      const bias = plain(g, `${name}bias`, [outChannels]);
-      return convolution(g, x, weight, bias, { stride, padding });
-    }
-    case "ConvTranspose2d": {
-      const { name, inChannels, outChannels, kernel, ...sizes } = layer;
-      const weight = plain(g, `${name}weight`, [inChannels, outChannels, kernel, kernel]);
-      return transposedConvolution(g, x, weight, plain(g, `${name}bias`, [outChannels]), sizes);
-    }
+  if (!("kernel" in layer)) return layer.kind === "SiLU" ? silu(g, x) : gelu(g, x);
+  const { kind, name, inChannels, outChannels, kernel, ...sizes } = layer;
+  const bias = plain(g, `${name}bias`, [outChannels]);
+  if (kind === "Conv2d") {
+    const weight = plain(g, `${name}weight`, [outChannels, inChannels, kernel, kernel]);
+    const { stride, padding } = sizes;
+    return convolution(g, x, weight, bias, { stride, padding });
   }
+  const weight = plain(g, `${name}weight`, [inChannels, outChannels, kernel, kernel]);
+  return transposedConvolution(g, x, weight, bias, sizes);
 }
 
 function readModules(json: unknown, prefix: string): LatentLayer[] {

@@ -62,28 +62,21 @@ function adaptive(
   kind: Slots,
   sublayer: (input: Value) => Value,
 ): Value {
-  switch (kind.kind) {
-    case "text": {
-      const out = sublayer(
-        layerNormalization(g, x, textNorm(g, x, name), undefined, LAYER_NORM_EPS),
-      );
-      return mul(g, out, textScale(g, x, name));
-    }
-    case "picture": {
-      const { scale, shift } = film(g, x, name, kind.condition);
-      const out = sublayer(layerNormalization(g, x, scale, shift, LAYER_NORM_EPS));
-      return mul(g, out, pictureScale(g, x, name, kind.condition));
-    }
-    case "mixed": {
-      const { condition, isPicture } = kind;
-      const { scale, shift } = film(g, x, name, condition);
-      const text = layerNormalization(g, x, textNorm(g, x, name), undefined, LAYER_NORM_EPS);
-      const picture = layerNormalization(g, x, scale, shift, LAYER_NORM_EPS);
-      const out = sublayer(choose(g, text, picture, isPicture));
-      const scales = [textScale(g, x, name), pictureScale(g, x, name, condition)] as const;
-      return mul(g, out, choose(g, ...scales, isPicture));
-    }
+  const normed = (weight: Value, bias?: Value): Value =>
+    layerNormalization(g, x, weight, bias, LAYER_NORM_EPS);
+  if (kind.kind === "text") {
+    return mul(g, sublayer(normed(textNorm(g, x, name))), textScale(g, x, name));
   }
+  const { condition } = kind;
+  const { scale, shift } = film(g, x, name, condition);
+  const picture = normed(scale, shift);
+  if (kind.kind === "picture") {
+    return mul(g, sublayer(picture), pictureScale(g, x, name, condition));
+  }
+  const { isPicture } = kind;
+  const out = sublayer(choose(g, normed(textNorm(g, x, name)), picture, isPicture));
+  const scales = [textScale(g, x, name), pictureScale(g, x, name, condition)] as const;
+  return mul(g, out, choose(g, ...scales, isPicture));
 }
 
 /** a where the choice is 0, b where it is 1. */
