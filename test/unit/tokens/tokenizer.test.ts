@@ -126,6 +126,33 @@ describe("encodeText", () => {
   });
 });
 
+describe("encodeInside", () => {
+  const tokenizer = openAsProcessor("a");
+  const around = { before: `${EOS}User: `, behind: `${IMAGE}end` };
+
+  test("is the whole string where the text holds no control token", () => {
+    const whole = tokenizer.encode(`${EOS}User: a red fox${IMAGE}end`);
+    expect(tokenizer.encodeInside("a red fox", around)).toEqual(whole);
+    const special = { addSpecialTokens: true };
+    expect(tokenizer.encodeInside("a red fox", { ...around, ...special })).toEqual(
+      tokenizer.encode(`${EOS}User: a red fox${IMAGE}end`, special),
+    );
+  });
+
+  test("counts control tokens of the template, not of the text, unless they are allowed", () => {
+    const count = (allowed: string[]) => {
+      const ids = tokenizer.encodeInside(`a ${EOS} ${IMAGE}`, { ...around, allowed });
+      return [EOS, IMAGE].map((token) => ids.filter((id) => id === tokenizer.idOf(token)).length);
+    };
+    expect(count([])).toEqual([1, 1]);
+    expect(count([IMAGE])).toEqual([1, 2]);
+  });
+
+  test("keeps the template around an empty text", () => {
+    expect(tokenizer.encodeInside("", around)).toEqual(tokenizer.encode(`${EOS}User: ${IMAGE}end`));
+  });
+});
+
 describe("withAddedTokens", () => {
   test("appends missing tokens in order behind the last id, once", () => {
     const tokenizer = createTokenizer(readTokenizer("b"));
