@@ -188,7 +188,12 @@ export class Contexts implements TokenCore {
     const { runtime, config } = this.#context;
     const shape = [1, slotsOf(parts), config.transformer.dim];
     const tensor = runtime.createTensor(runtime.float, shape);
-    await writeEmbeddings(runtime, this.#embed, parts, { tensor, signal });
+    try {
+      await writeEmbeddings(runtime, this.#embed, parts, { tensor, signal });
+    } catch (error) {
+      tensor.dispose();
+      throw error;
+    }
     return tensor;
   }
 }

@@ -71,11 +71,12 @@ export class TransfusionModel {
     return model;
   }
 
-  /** Do the loops replay captured command lists; else why not. */
-  get captures(): { decode: Contexts["capture"]; flow: PictureField["capture"] } {
+  /** The loops that are compiled: do they replay captured command lists; else why not. */
+  get captures(): Readonly<Record<string, Contexts["capture"]>> {
+    const [contexts, field] = [this.#contexts, this.#field];
     return {
-      decode: present(this.#contexts, "contexts").capture,
-      flow: present(this.#field, "field").capture,
+      ...(contexts === undefined ? {} : { decode: contexts.capture }),
+      ...(field === undefined ? {} : { flow: field.capture }),
     };
   }
 
@@ -218,9 +219,14 @@ export class TransfusionModel {
     signal: AbortSignal | undefined,
   ): Promise<ContextPart[]> {
     const entered: ContextPart[] = [];
-    for (const part of parts) {
-      signal?.throwIfAborted();
-      entered.push(part.kind === "ids" ? part : await this.#see(part.pixels, grid));
+    try {
+      for (const part of parts) {
+        signal?.throwIfAborted();
+        entered.push(part.kind === "ids" ? part : await this.#see(part.pixels, grid));
+      }
+    } catch (error) {
+      disposePictures(entered);
+      throw error;
     }
     return entered;
   }
