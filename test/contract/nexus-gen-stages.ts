@@ -2,6 +2,7 @@
 // the parity table prints the cosines of the quantized runs.
 import type { Message } from "../../src/base/requests.ts";
 import { sigmas } from "../../src/models/nexus-gen/decoder.ts";
+import type { CompiledField } from "../../src/models/nexus-gen/painter.ts";
 import { slotPositions, slotsOf } from "../../src/models/nexus-gen/positions.ts";
 import {
   conversationPrompt,
@@ -114,7 +115,7 @@ export async function compareImagined(
   const embeddings = await language.imagine(pieces, { from: 0, before });
   const isEdit = task === "edit" && model.editing !== undefined;
   const source = isEdit ? await vision.see(sourceRaster(photo, model.config)) : undefined;
-  const painter = isEdit ? (model.editing ?? model.generation) : model.generation;
+  const { painter } = isEdit ? (model.editing ?? model.generation) : model.generation;
   const context = await painter.contextOf(embeddings, source);
   const compared: Compared[] = [
     {
@@ -140,20 +141,29 @@ export async function compareImagined(
 
 /** Velocity of every row at several sigmas. */
 export async function compareVelocity(
-  { stages }: OpenNexusGen,
+  { stages, generation, editing }: OpenNexusGen,
   goldens: NexusGenGoldens,
   task: "draw" | "edit",
 ): Promise<Compared[]> {
   const { runtime, draw } = stages;
   const { json } = goldens;
   const guidance = task === "draw" ? json.guidance : 1;
-  const drawing = await draw?.prepare({ ...requestOf(goldens, task), guidance, seed: 0, count: 1 });
+  // A number of steps that nobody else asks for: what is kept for it is written over with the golden sigmas.
+  const request = { ...requestOf(goldens, task), steps: json.sigmas.length, guidance };
+  const drawing = await draw?.prepare({ ...request, seed: 0, count: 1 });
   if (!(drawing instanceof FlowDrawing)) throw new Error("Nexus-Gen draws by a flow");
   const { field } = drawing.parts;
+  const decoder = task === "edit" ? (editing ?? generation) : generation;
+  const { tables } = await decoder.times.modulate(Float32Array.from(json.sigmas));
+  for (const [port, table] of Object.entries(tables)) {
+    const own = (field as CompiledField).modulated.tables[port];
+    if (own !== undefined) runtime.copy(table, own, { bytes: table.byteLength });
+    table.dispose();
+  }
   const compared: Compared[] = [];
-  for (const sigma of json.sigmas) {
+  for (const [step, sigma] of json.sigmas.entries()) {
     runtime.write(field.latents, values(goldens, "probe"));
-    runtime.write(field.time, Float32Array.of(sigma));
+    runtime.write(field.time, Float32Array.of(step));
     await field.evaluate();
     const all = await runtime.read(field.velocity);
     const rows = task === "draw" ? ["cond", "uncond"] : ["cond"];

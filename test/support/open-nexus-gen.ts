@@ -9,6 +9,7 @@ import type { NexusGenConfig } from "../../src/models/nexus-gen/config.ts";
 import { nexusGen } from "../../src/models/nexus-gen/index.ts";
 import type { NexusPainter } from "../../src/models/nexus-gen/painter.ts";
 import type { NexusCore } from "../../src/models/nexus-gen/stages.ts";
+import type { NexusTimes } from "../../src/models/nexus-gen/times.ts";
 import {
   Residency,
   type OpenStage,
@@ -26,9 +27,15 @@ export interface OpenNexusGen {
   readonly stages: Stages;
   readonly config: NexusGenConfig;
   readonly core: NexusCore;
-  readonly generation: NexusPainter;
-  readonly editing?: NexusPainter;
+  readonly generation: OpenDecoder;
+  readonly editing?: OpenDecoder;
   dispose(): Promise<void>;
+}
+
+/** The stages of a decoder. */
+export interface OpenDecoder {
+  readonly times: NexusTimes;
+  readonly painter: NexusPainter;
 }
 
 /** Imports and compiles. The runtime is disposed with the model. */
@@ -58,13 +65,16 @@ export async function openNexusGen(
     residency,
     quantization,
   });
-  const editing = residency.named.get("editing");
+  const decoder = async (name: string): Promise<OpenDecoder> => ({
+    times: (await residency.named.get(`${name} times`)?.enter()) as NexusTimes,
+    painter: (await residency.named.get(name)?.enter()) as NexusPainter,
+  });
   return {
     stages,
     config,
     core: (await residency.named.get("core")?.enter()) as NexusCore,
-    generation: (await residency.named.get("generation")?.enter()) as NexusPainter,
-    ...(editing && { editing: (await editing.enter()) as NexusPainter }),
+    generation: await decoder("generation"),
+    ...(config.editing && { editing: await decoder("editing") }),
     dispose: async () => {
       await stages.dispose();
       weights.dispose();

@@ -6,47 +6,37 @@ import { assert, present } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { multiHeadAttention, rotaryEmbedding } from "../ops/attention.ts";
-import { add, geluTanh, mul, silu } from "../ops/elementwise.ts";
-import { cast, concat, reshape, split, splitSizes, transpose } from "../ops/movement.ts";
+import { add, geluTanh, mul } from "../ops/elementwise.ts";
+import {
+  cast,
+  concat,
+  gatherRows,
+  reshape,
+  split,
+  splitSizes,
+  transpose,
+} from "../ops/movement.ts";
 import { layerNormalization } from "../ops/reduction.ts";
 import { fixed, imageSizes } from "../ops/sizes.ts";
 import { biased, linear } from "./linear.ts";
 import { rmsNorm } from "./norm.ts";
-import { timeEmbedding } from "./time-embedding.ts";
-
-/** Sizes of a transformer and the prefix of its checkpoint names. */
-export interface FluxConfig {
-  readonly prefix: string;
-  readonly hiddenSize: number;
-  readonly heads: number;
-  /** Blocks with two streams. */
-  readonly layers: number;
-  /** Blocks with one stream. */
-  readonly singleLayers: number;
-  /** Width of the context that is embedded. */
-  readonly contextSize: number;
-  /** Width of the pooled text vector. */
-  readonly pooledSize: number;
-  readonly latentChannels: number;
-  /** Channels of a head that each position axis rotates; their sum is the head's size. */
-  readonly axesDims: readonly number[];
-}
+import type { FluxConfig } from "./flux-config.ts";
+import { fluxModulationsOf } from "./flux-times.ts";
 
 /** What changes from call to call. */
 export interface FluxInputs {
   /** f32 [1, channels, height, width], the same for every row. */
   readonly latents: Value;
-  /** f32 [1]: sigma in [0, 1], 1 is noise. */
-  readonly time: Value;
+  /** f32 [1]: which of the times that were modulated. */
+  readonly step: Value;
+  /** Times that were modulated. */
+  readonly steps: number;
   /** {@link fluxContext} of all rows one after the other, [1, sum of lengths, hidden]. */
   readonly context: Value;
   /** Context tokens of each row. */
   readonly lengths: readonly number[];
-  /** {@link fluxVector}, [1, hidden]. */
-  readonly vector: Value;
 }
 
-const WAVES = 256;
 const MAX_PERIOD = 10000;
 const MLP_RATIO = 4;
 const PATCH = 2;
@@ -68,38 +58,18 @@ export function fluxContext(g: GraphBuilder, context: Value, config: FluxConfig)
 }
 
 /**
- * What the time is added to, [1, hidden]: the pooled text [1, pooled size] and the guidance that the model
- * was distilled with, in the unit of its sinusoids (1000 times the usual number).
- */
-export function fluxVector(
-  g: GraphBuilder,
-  pooled: Value,
-  guidance: number,
-  { prefix, hiddenSize }: FluxConfig,
-): Value {
-  const waves = cast(g, g.constant("f32", [1, WAVES], sinusoids(guidance)), g.float);
-  const embedded = twoLayers(g, waves, `${prefix}guidance_embedder.timestep_embedder.`, hiddenSize);
-  return add(g, embedded, twoLayers(g, pooled, `${prefix}pooled_text_embedder.`, hiddenSize));
-}
-
-/**
  * Velocity (noise minus data) of every row, f32 [rows, channels, height, width].
  *
- * Declares the inputs `rope.cos` and `rope.sin` [slots, head size / 2] and `positions` i64 [1, slots] (0, 1,
- * ...): the angles of context and picture tokens of each row in turn ({@link fluxAngles}).
+ * Declares an input [steps, parts * hidden] for each of {@link fluxModulationsOf}, and the inputs `rope.cos`
+ * and `rope.sin` [slots, head size / 2] and `positions` i64 [1, slots] (0, 1, ...): the angles of context and
+ * picture tokens of each row in turn ({@link fluxAngles}).
  */
 export function fluxVelocity(g: GraphBuilder, inputs: FluxInputs, config: FluxConfig): Value {
   const { prefix, hiddenSize, latentChannels } = config;
   const [, , height, width] = imageSizes(inputs.latents);
   const layout = { lengths: inputs.lengths, tokens: (height / PATCH) * (width / PATCH) };
   const rows = layout.lengths.length;
-  const time = timeEmbedding(g, inputs.time, {
-    prefix: `${prefix}time_embedder.timestep_embedder.`,
-    width: WAVES,
-    hidden: hiddenSize,
-    layers: ["0", "2"],
-  });
-  const steer = silu(g, add(g, time, inputs.vector)); // [1, hidden]
+  const steer = modulationAt(g, inputs, config);
   const attend = attendRows(g, config, layout);
 
   const patches = toPatches(g, cast(g, inputs.latents, g.float));
@@ -114,17 +84,17 @@ export function fluxVelocity(g: GraphBuilder, inputs: FluxInputs, config: FluxCo
         );
   let context = inputs.context;
   for (let layer = 0; layer < config.layers; layer++) {
-    const block = { config, name: `${prefix}blocks.${layer}.`, steer };
+    const block = { config, place: `blocks.${layer}.`, steer };
     [picture, context] = doubleBlock(g, picture, context, block, layout, attend);
   }
   let joint = interleave(g, context, picture, layout);
   for (let layer = 0; layer < config.singleLayers; layer++) {
-    const block = { config, name: `${prefix}single_blocks.${layer}.`, steer };
+    const block = { config, place: `single_blocks.${layer}.`, steer };
     joint = singleBlock(g, joint, block, attend);
   }
   const [, last] = separate(g, joint, layout);
   // DiffSynth stores the scale first, unlike the blocks.
-  const [scale, shift] = modulation(g, steer, `${prefix}final_norm_out.linear`, 2, hiddenSize);
+  const [scale, shift] = steer("final_norm_out.linear");
   const normed = modulated(g, last, present(scale, "scale"), present(shift, "shift"));
   const features = latentChannels * PATCH * PATCH;
   const out = linear(g, normed, biased(`${prefix}final_proj_out`, features));
@@ -150,23 +120,26 @@ export function fluxAngles(
 
 interface Block {
   readonly config: FluxConfig;
-  readonly name: string;
-  /** silu of the time's vector, [1, hidden]. */
-  readonly steer: Value;
+  /** Its checkpoint names behind the model's prefix. */
+  readonly place: string;
+  readonly steer: Steer;
 }
+
+/** The parts [hidden] of a modulation at the current step, by its name behind the prefix. */
+type Steer = (name: string) => Value[];
 
 function doubleBlock(
   g: GraphBuilder,
   picture: Value,
   context: Value,
-  { config, name, steer }: Block,
+  { config, place, steer }: Block,
   layout: Layout,
   attend: Attend,
 ): [Value, Value] {
+  const name = `${config.prefix}${place}`;
   const streams = (["a", "b"] as const).map((stream) => {
     const x = stream === "a" ? picture : context;
-    const parts = modulation(g, steer, `${name}norm1_${stream}.linear`, 6, config.hiddenSize);
-    const [shift, scale, gate, shift2, scale2, gate2] = parts.map((part) => present(part, "part"));
+    const [shift, scale, gate, shift2, scale2, gate2] = steer(`${place}norm1_${stream}.linear`);
     const normed = modulated(g, x, present(scale, "scale"), present(shift, "shift"));
     const qkv = linear(g, normed, biased(`${name}attn.${stream}_to_qkv`, 3 * config.hiddenSize));
     const [q, k, v] = split(g, qkv, 3, 2).map((part) => present(part, "qkv"));
@@ -199,11 +172,12 @@ function doubleBlock(
 function singleBlock(
   g: GraphBuilder,
   x: Value,
-  { config, name, steer }: Block,
+  { config, place, steer }: Block,
   attend: Attend,
 ): Value {
-  const { hiddenSize } = config;
-  const [shift, scale, gate] = modulation(g, steer, `${name}norm.linear`, 3, hiddenSize);
+  const { prefix, hiddenSize } = config;
+  const name = `${prefix}${place}`;
+  const [shift, scale, gate] = steer(`${place}norm.linear`);
   const normed = modulated(g, x, present(scale, "scale"), present(shift, "shift"));
   const fused = linear(g, normed, biased(`${name}to_qkv_mlp`, (3 + MLP_RATIO) * hiddenSize));
   const sizes = [hiddenSize, hiddenSize, hiddenSize, MLP_RATIO * hiddenSize];
@@ -276,16 +250,17 @@ function separate(g: GraphBuilder, joint: Value, { lengths, tokens }: Layout): [
   return [every(0), every(1)];
 }
 
-/** One linear layer of the time's vector, cut into parts [hidden]. */
-function modulation(
-  g: GraphBuilder,
-  steer: Value,
-  name: string,
-  parts: number,
-  hiddenSize: number,
-): Value[] {
-  const all = linear(g, steer, biased(name, parts * hiddenSize));
-  return split(g, reshape(g, all, [parts * hiddenSize]), parts, 0);
+/** Reads the modulations of the current step. */
+function modulationAt(g: GraphBuilder, { step, steps }: FluxInputs, config: FluxConfig): Steer {
+  const { hiddenSize } = config;
+  const index = cast(g, step, "i64"); // [1]
+  const known = new Map(fluxModulationsOf(config).map((one) => [one.port, one]));
+  return (name) => {
+    const { port, parts } = present(known.get(`modulation.${name}`), name);
+    const table = g.input(port, g.float, [steps, parts * hiddenSize]);
+    const row = reshape(g, gatherRows(g, table, index), [parts * hiddenSize]);
+    return split(g, row, parts, 0);
+  };
 }
 
 /** norm(x) * (1 + scale) + shift: a layer norm whose weights come from the time. */
@@ -298,11 +273,6 @@ function headNorm(g: GraphBuilder, x: Value, weight: string, config: FluxConfig)
   const size = fixed(width) / config.heads;
   const heads = reshape(g, x, [fixed(rows), fixed(slots), config.heads, size]);
   return reshape(g, rmsNorm(g, heads, { weight, eps: EPS }), x.shape);
-}
-
-function twoLayers(g: GraphBuilder, x: Value, name: string, hiddenSize: number): Value {
-  const inner = linear(g, x, biased(`${name}0`, hiddenSize));
-  return linear(g, silu(g, inner), biased(`${name}2`, hiddenSize));
 }
 
 /** [1, channels, height, width] -> [1, patches, channels * 4], the channel slowest. */
@@ -324,14 +294,4 @@ function fromPatches(
   const [rows, columns] = [height / PATCH, width / PATCH];
   const cut = reshape(g, patches, [count, rows, columns, channels, PATCH, PATCH]);
   return reshape(g, transpose(g, cut, [0, 3, 1, 4, 2, 5]), [count, channels, height, width]);
-}
-
-/** cos and then sin of value * 10000^(-k / 128), in the reference's f32 steps. */
-function sinusoids(value: number): Float32Array<ArrayBuffer> {
-  const half = WAVES / 2;
-  const angle = (k: number): number =>
-    Math.fround(value * Math.fround(Math.exp(Math.fround((-Math.log(MAX_PERIOD) * k) / half))));
-  return Float32Array.from({ length: WAVES }, (_, k) =>
-    k < half ? Math.cos(angle(k)) : Math.sin(angle(k - half)),
-  );
 }

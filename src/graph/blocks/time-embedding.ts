@@ -24,16 +24,16 @@ export interface TimeEmbeddingConfig {
 const TIME_SCALE = 1000;
 const MAX_PERIOD = 10000;
 
-/** time f32 [1] in [0, 1] -> [1, hidden]. */
+/** times f32 [times] in [0, 1] -> [times, hidden]. */
 export function timeEmbedding(g: GraphBuilder, time: Value, config: TimeEmbeddingConfig): Value {
   const { prefix, width, hidden, scale = TIME_SCALE } = config;
   const [first, second] = config.layers ?? ["linear_1", "linear_2"];
-  const tau = mul(g, reshape(g, time, [1, 1]), g.scalar(scale, "f32"));
-  const waves = cast(g, sinusoids(g, tau, width), g.float); // [1, width]
+  const tau = mul(g, reshape(g, time, [-1, 1]), g.scalar(scale, "f32"));
+  const waves = cast(g, sinusoids(g, tau, width), g.float); // [times, width]
   const { keepAtLeast } = config;
   const kept = keepAtLeast === undefined ? {} : { keepAtLeast };
   const inner = linear(g, waves, { ...biased(`${prefix}${first}`, hidden), ...kept });
-  return linear(g, silu(g, inner), { ...biased(`${prefix}${second}`, hidden), ...kept }); // [1, hidden]
+  return linear(g, silu(g, inner), { ...biased(`${prefix}${second}`, hidden), ...kept }); // [times, hidden]
 }
 
 const FULL_TURN = 2 * Math.PI;
@@ -42,7 +42,7 @@ const TURN_HIGH = 6.28125;
 const TURN_LOW = FULL_TURN - TURN_HIGH;
 
 /**
- * cos and then sin of tau * 10000^(-i / half), [1, width] f32.
+ * cos and then sin of tau [times, 1] * 10000^(-i / half), [times, width] f32.
  * Out of multiplications and additions only: WGSL lets sin and cos be wrong by 5e-4 in [-pi, pi] and by
  * anything beyond (SwiftShader's error at tau 930 cost the velocity 2e-4).
  */

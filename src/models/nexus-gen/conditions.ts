@@ -1,8 +1,9 @@
 // What a decoder is told about the picture, once for all its steps: the core's embeddings as context tokens
-// (through the adapter, or merged with the picture that is edited), the branch without a prompt, and the
-// vector that the time is added to.
+// (through the adapter, or merged with the picture that is edited), the branch without a prompt, and what its
+// blocks are told about the times of a drawing.
 // https://github.com/modelscope/Nexus-Gen/blob/fb49ff5/modeling/decoder/modules.py
-import { fluxContext, fluxVector } from "../../graph/blocks/flux.ts";
+import { fluxModulations } from "../../graph/blocks/flux-times.ts";
+import { fluxContext } from "../../graph/blocks/flux.ts";
 import { linear, plain, type LinearWeights } from "../../graph/blocks/linear.ts";
 import { llamaLayer, attendWhole } from "../../graph/blocks/llama.ts";
 import { layerNorm, rmsNorm } from "../../graph/blocks/norm.ts";
@@ -76,22 +77,25 @@ export function mergerGraph(
   return g.build();
 }
 
-/**
- * What no request changes: context tokens of the empty prompt `negative` [1, length, decoder's hidden], and
- * `vector` [1, decoder's hidden], to which the time is added.
- */
-export function constantsGraph(
+/** Context tokens of the empty prompt, [1, length, decoder's hidden]. */
+export function negativeGraph(
   { negativeLength }: NexusGenConfig,
   { flux }: DecoderConfig,
   options: GraphOptions,
 ): Graph {
-  const g = new GraphBuilder({ name: "constants", ...options });
+  const g = new GraphBuilder({ name: "negative", ...options });
   const negative = plain(g, `${CONSTANTS}negative`, [negativeLength, flux.contextSize]);
-  const pooled = plain(g, `${CONSTANTS}pooled`, [flux.pooledSize]);
   const tokens = reshape(g, negative, [1, negativeLength, flux.contextSize]);
   g.output("negative", fluxContext(g, tokens, flux));
+  return g.build();
+}
+
+/** Times f32 [times] (sigmas) -> what the decoder's blocks are told about them, one output for each. */
+export function timesGraph(times: number, { flux }: DecoderConfig, options: GraphOptions): Graph {
+  const g = new GraphBuilder({ name: "times", ...options });
+  const pooled = plain(g, `${CONSTANTS}pooled`, [flux.pooledSize]);
   const vector = reshape(g, pooled, [1, flux.pooledSize]);
-  g.output("vector", fluxVector(g, vector, EMBEDDED_GUIDANCE, flux));
+  fluxModulations(g, g.input("times", "f32", [times]), vector, EMBEDDED_GUIDANCE, flux);
   return g.build();
 }
 

@@ -2,7 +2,7 @@
 // What the authors' scripts write as constants has their values as defaults and may be set in a section
 // `nexus_gen` of config.json (ours): tests are made of other sizes.
 import { fail } from "../../base/errors.ts";
-import type { FluxConfig } from "../../graph/blocks/flux.ts";
+import type { FluxConfig } from "../../graph/blocks/flux-config.ts";
 import type { LlamaConfig } from "../../graph/blocks/llama.ts";
 import type { QwenVisionConfig } from "../../graph/blocks/qwen-vision.ts";
 import { TAMING_NAMES } from "../../graph/blocks/vae-names.ts";

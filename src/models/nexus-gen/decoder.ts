@@ -1,5 +1,6 @@
 // Context tokens -> picture: FLUX's transformer as the velocity of a flow over latents, and its autoencoder.
-import { fluxVelocity, type FluxConfig } from "../../graph/blocks/flux.ts";
+import type { FluxConfig } from "../../graph/blocks/flux-config.ts";
+import { fluxVelocity } from "../../graph/blocks/flux.ts";
 import { vaeDecoder } from "../../graph/blocks/vae.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph } from "../../graph/graph.ts";
@@ -13,24 +14,26 @@ export interface FieldShape {
   readonly latentShape: readonly [number, number, number];
   /** Context tokens of each row. */
   readonly lengths: readonly number[];
+  /** Times of a drawing. */
+  readonly steps: number;
 }
 
 /**
- * latents f32 [1, channels, height, width], time f32 [1] (sigma: 1 is noise), context [1, sum of lengths,
- * hidden], vector [1, hidden] -> velocity f32 [rows, channels, height, width].
+ * latents f32 [1, channels, height, width], time f32 [1] (the number of the step), context [1, sum of lengths,
+ * hidden], modulations of every step -> velocity f32 [rows, channels, height, width].
  */
 export function velocityGraph(
   flux: FluxConfig,
-  { latentShape, lengths }: FieldShape,
+  { latentShape, lengths, steps }: FieldShape,
   options: GraphOptions,
 ): Graph {
   const g = new GraphBuilder({ name: "velocity", ...options });
   const total = lengths.reduce((sum, length) => sum + length, 0);
   const inputs = {
     latents: g.input("latents", "f32", [1, ...latentShape]),
-    time: g.input("time", "f32", [1]),
+    step: g.input("time", "f32", [1]),
+    steps,
     context: g.input("context", g.float, [1, total, flux.hiddenSize]),
-    vector: g.input("vector", g.float, [1, flux.hiddenSize]),
     lengths,
   };
   g.output("velocity", fluxVelocity(g, inputs, flux));

@@ -13,6 +13,7 @@ import type { NexusCore } from "./stages.ts";
 import type { NexusPainter, RowEmbeddings } from "./painter.ts";
 import { slotsOf } from "./positions.ts";
 import { drawingPrompt } from "./prompt.ts";
+import type { Modulated, NexusTimes } from "./times.ts";
 import { editRaster, sourceRaster } from "./vision.ts";
 
 /** What a picture is painted from: embeddings of both rows, and the edited picture's features. */
@@ -27,11 +28,17 @@ export type PaintRequest = Pick<
   "width" | "height" | "steps" | "guidance" | "seed" | "count" | "latents"
 >;
 
+/** The two stages of a decoder. */
+export interface DecoderStages {
+  readonly times: ResidentStage<NexusTimes>;
+  readonly painter: ResidentStage<NexusPainter>;
+}
+
 /** The stages that drawing goes through; they may have to take turns on the device. */
 export interface DrawerStages {
   readonly core: ResidentStage<NexusCore>;
-  readonly generation: ResidentStage<NexusPainter>;
-  readonly editing?: ResidentStage<NexusPainter>;
+  readonly generation: DecoderStages;
+  readonly editing?: DecoderStages;
 }
 
 /** The drawing half of a Nexus-Gen model. */
@@ -40,6 +47,8 @@ export class NexusDrawer implements DrawStage {
   readonly #runtime: Runtime;
   readonly #config: NexusGenConfig;
   readonly #stages: DrawerStages;
+  /** Modulations of the last number of steps, which most drawings share. */
+  readonly #modulated = new Map<DecoderStages, Modulated>();
 
   constructor(runtime: Runtime, config: NexusGenConfig, stages: DrawerStages) {
     this.#runtime = runtime;
@@ -81,9 +90,10 @@ export class NexusDrawer implements DrawStage {
     const latentShape = this.#latentShape(request);
     const noise = firstNoise(request, latentShape);
     const { guidance } = request;
-    const stage = source === undefined ? generation : (editing ?? generation);
-    const painter = await stage.enter(signal);
-    const field = await painter.fieldOf(latentShape, rows, source);
+    const stages = source === undefined ? generation : (editing ?? generation);
+    const modulated = await this.#modulate(stages, request.steps, signal);
+    const painter = await stages.painter.enter(signal);
+    const field = await painter.fieldOf(latentShape, rows, source, modulated);
     return new FlowDrawing(this.#runtime, {
       field,
       schedule: scheduleOf(request.steps),
@@ -93,6 +103,23 @@ export class NexusDrawer implements DrawStage {
       noise,
       decode: () => painter.decode(field),
     });
+  }
+
+  /** Frees what is kept from drawing to drawing. */
+  dispose(): void {
+    for (const modulated of this.#modulated.values()) release(modulated);
+    this.#modulated.clear();
+  }
+
+  async #modulate(stages: DecoderStages, steps: number, signal?: AbortSignal): Promise<Modulated> {
+    const known = this.#modulated.get(stages);
+    if (known?.steps === steps) return known;
+    const times = await stages.times.enter(signal);
+    const modulated = await times.modulate(sigmas(steps).slice(0, steps));
+    this.#modulated.set(stages, modulated);
+    // The field that read the old ones is not run again: their id is in its key.
+    if (known !== undefined) release(known);
+    return modulated;
   }
 
   async #imagine(
@@ -147,5 +174,11 @@ function scheduleOf(steps: number): Schedule {
   if (!Number.isInteger(steps) || steps < 1 || steps > MAX_STEPS) {
     throw new RangeError(`steps must be an integer from 1 to ${MAX_STEPS}, got ${steps}.`);
   }
-  return eulerSchedule(sigmas(steps));
+  // The field reads the number of the step: its modulations are known for every one.
+  const times = Float32Array.from({ length: steps }, (_, step) => step);
+  return eulerSchedule(sigmas(steps), { times });
+}
+
+function release({ tables }: Modulated): void {
+  for (const tensor of Object.values(tables)) tensor.dispose();
 }

@@ -12,7 +12,7 @@ import type { GraphOptions, StageContext } from "../family.ts";
 import { floatTensor, slotNumbers, writeFloats } from "../floats.ts";
 import { readPicture } from "../read-picture.ts";
 import { Recent } from "../recent.ts";
-import { adapterGraph, constantsGraph, mergerGraph, mergerPositions } from "./conditions.ts";
+import { adapterGraph, mergerGraph, mergerPositions, negativeGraph } from "./conditions.ts";
 import type { DecoderConfig, NexusGenConfig } from "./config.ts";
 import {
   editPositions,
@@ -23,6 +23,7 @@ import {
   type FieldShape,
 } from "./decoder.ts";
 import { mropeTables } from "./positions.ts";
+import type { Modulated } from "./times.ts";
 
 /** What one row is told: the core's embeddings f32 [1, grid * grid, hidden]; undefined = nothing. */
 export type RowEmbeddings = Tensor | undefined;
@@ -30,6 +31,7 @@ export type RowEmbeddings = Tensor | undefined;
 /** A field of one shape. */
 export interface CompiledField extends VelocityField {
   readonly loop: LoopSession;
+  readonly modulated: Modulated;
   /** [1, context tokens of all rows, hidden] */
   readonly context: Tensor;
   readonly rope: Readonly<Record<"rope.cos" | "rope.sin", Tensor>>;
@@ -42,9 +44,10 @@ export function painterGraphs(
   decoder: DecoderConfig,
   options: GraphOptions,
 ): Graph[] {
-  const shape: FieldShape = { latentShape: [config.vae.latentChannels, 2, 2], lengths: [1] };
+  const latentShape = [config.vae.latentChannels, 2, 2] as const;
+  const shape: FieldShape = { latentShape, lengths: [1], steps: 1 };
   return [
-    constantsGraph(config, decoder, options),
+    negativeGraph(config, decoder, options),
     contextGraph(config, decoder, options),
     velocityGraph(decoder.flux, shape, options),
     pictureGraph(config, shape.latentShape, options),
@@ -78,15 +81,14 @@ export class NexusPainter implements OpenStage {
     const { runtime, config, weights, quantization } = context;
     const options = { float: runtime.float, quantization };
     const once = await runtime.createSession(
-      constantsGraph(config, decoder, options),
+      negativeGraph(config, decoder, options),
       weights.tensors,
     );
-    const constants = await once.run({});
+    const { negative } = await once.run({});
     await once.dispose();
     const graph = contextGraph(config, decoder, options);
     return new NexusPainter(context, decoder, {
-      negative: present(constants["negative"], "negative"),
-      vector: present(constants["vector"], "vector"),
+      negative: present(negative, "negative"),
       adapter: await runtime.createSession(graph, weights.tensors),
       ...(decoder === config.editing && { merging: mergerInputs(context) }),
     });
@@ -100,19 +102,22 @@ export class NexusPainter implements OpenStage {
   /**
    * The field of these rows.
    *
+   * @param modulated - what the blocks are told about the drawing's times; read while the field is used
    * @param source - features [1, source grid squared, hidden] of the edited picture, for the decoder of edits
    */
   async fieldOf(
     latentShape: FieldShape["latentShape"],
     rows: readonly RowEmbeddings[],
     source: Tensor | undefined,
+    modulated: Modulated,
   ): Promise<CompiledField> {
     const { runtime, config } = this.#context;
     const { grid, sourceGrid, negativeLength } = config;
     const own = grid ** 2 + (source === undefined ? 0 : sourceGrid ** 2);
     const lengths = rows.map((row) => (row === undefined ? negativeLength : own));
-    const key = `${latentShape.join(" x ")}, ${lengths.join(" + ")}`;
-    const field = await this.#fields.get(key, () => this.#compile({ latentShape, lengths }));
+    const key = `${latentShape.join(" x ")}, ${lengths.join(" + ")}, ${modulated.id}`;
+    const shape = { latentShape, lengths, steps: modulated.steps };
+    const field = await this.#fields.get(key, () => this.#compile(shape, modulated));
     const placed =
       source === undefined ? unplaced(own) : editPositions(latentShape, [grid, sourceGrid]);
     const positions = fieldPositions(
@@ -156,14 +161,14 @@ export class NexusPainter implements OpenStage {
   }
 
   async dispose(): Promise<void> {
-    const { negative, vector, adapter, merging = {} } = this.#parts;
+    const { negative, adapter, merging = {} } = this.#parts;
     await this.#fields.dispose();
     await this.#pictures.dispose();
     await adapter.dispose();
-    for (const tensor of [negative, vector, ...Object.values(merging)]) tensor.dispose();
+    for (const tensor of [negative, ...Object.values(merging)]) tensor.dispose();
   }
 
-  async #compile(shape: FieldShape): Promise<CompiledField> {
+  async #compile(shape: FieldShape, modulated: Modulated): Promise<CompiledField> {
     const { runtime, weights, quantization } = this.#context;
     const { flux } = this.#decoder;
     const { latentShape, lengths } = shape;
@@ -183,7 +188,7 @@ export class NexusPainter implements OpenStage {
     const loop = await createLoopSession(runtime, {
       graph: velocityGraph(flux, shape, { float: runtime.float, quantization }),
       weights: weights.tensors,
-      feeds: { latents, time, context, vector: this.#parts.vector, positions, ...rope },
+      feeds: { latents, time, context, positions, ...rope, ...modulated.tables },
       fetches: { velocity },
       probe: "velocity",
     });
@@ -193,15 +198,13 @@ export class NexusPainter implements OpenStage {
       for (const tensor of own) tensor.dispose();
     };
     const evaluate = (): Promise<void> => loop.run();
-    return { loop, latents, time, velocity, context, rope, evaluate, dispose };
+    return { loop, modulated, latents, time, velocity, context, rope, evaluate, dispose };
   }
 }
 
 interface PainterParts {
   /** Context tokens of the empty prompt. */
   readonly negative: Tensor;
-  /** What the time is added to. */
-  readonly vector: Tensor;
   /** The adapter, or the merger of edits. */
   readonly adapter: Session;
   /** What the merger reads beside embeddings and picture. */

@@ -6,12 +6,14 @@ import type { Graph } from "../../graph/graph.ts";
 import type { OpenStage } from "../../session/residency.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
-import type { NexusGenConfig } from "./config.ts";
+import type { DecoderConfig, NexusGenConfig } from "./config.ts";
 import { embedGraph, imagineGraph, prefillGraph, slotGraph } from "./core.ts";
-import { NexusDrawer, type DrawerStages } from "./drawer.ts";
+import { timesGraph } from "./conditions.ts";
+import { NexusDrawer, type DecoderStages, type DrawerStages } from "./drawer.ts";
 import { NexusLanguage } from "./language.ts";
 import { NexusPainter, painterGraphs } from "./painter.ts";
 import { findTokens, type NexusTokens } from "./prompt.ts";
+import { NexusTimes } from "./times.ts";
 import { NexusVision, visionGraph } from "./vision.ts";
 import { NexusInterleaver, NexusWriter } from "./writer.ts";
 
@@ -26,6 +28,10 @@ export function nexusGenGraphs(
   config: NexusGenConfig,
   options: GraphOptions,
 ): Record<string, Graph[]> {
+  const decoderGraphs = (name: string, decoder: DecoderConfig): Record<string, Graph[]> => ({
+    [timesOf(name)]: [timesGraph(1, decoder, options)],
+    [name]: painterGraphs(config, decoder, options),
+  });
   return {
     core: [
       visionGraph(config, { rows: 1, columns: 1 }, options),
@@ -34,9 +40,14 @@ export function nexusGenGraphs(
       imagineGraph(config, options),
       ...(config.hasPrefillTable ? [slotGraph(config, options)] : []),
     ],
-    generation: painterGraphs(config, config.generation, options),
-    ...(config.editing && { editing: painterGraphs(config, config.editing, options) }),
+    ...decoderGraphs("generation", config.generation),
+    ...(config.editing && decoderGraphs("editing", config.editing)),
   };
+}
+
+/** The stage in which a decoder is told the times. */
+function timesOf(decoder: string): string {
+  return `${decoder} times`;
 }
 
 /** Every weight that any stage binds, once each. */
@@ -71,7 +82,10 @@ export async function createNexusGenStages(context: StageContext<NexusGenConfig>
     draw: drawer,
     interleave: new NexusInterleaver(config, tokens, { core: stages.core, writer, drawer }),
     info: () => stagesInfo(context, stages),
-    dispose: () => residency.dispose(),
+    dispose: async () => {
+      await residency.dispose();
+      drawer.dispose();
+    },
   };
 }
 
@@ -88,10 +102,14 @@ function addStages(context: StageContext<NexusGenConfig>, tokens: NexusTokens): 
       },
     });
   const { generation, editing } = config;
+  const addDecoder = (name: string, decoder: DecoderConfig): DecoderStages => ({
+    times: add(timesOf(name), async () => new NexusTimes(context, decoder)),
+    painter: add(name, () => NexusPainter.create(context, decoder)),
+  });
   return {
     core: add("core", () => openCore(context, tokens)),
-    generation: add("generation", () => NexusPainter.create(context, generation)),
-    ...(editing && { editing: add("editing", () => NexusPainter.create(context, editing)) }),
+    generation: addDecoder("generation", generation),
+    ...(editing && { editing: addDecoder("editing", editing) }),
   };
 }
 
@@ -114,8 +132,8 @@ function stagesInfo(
 ): StagesInfo {
   const loops = {
     decode: core.opened?.language.core.capture,
-    generation: generation.opened?.capture,
-    editing: editing?.opened?.capture,
+    generation: generation.painter.opened?.capture,
+    editing: editing?.painter.opened?.capture,
   };
   const known = Object.entries(loops).flatMap(([name, loop]) => (loop ? [{ name, loop }] : []));
   return {
