@@ -150,7 +150,7 @@ function readTransformers(config: ConfigReader): ArchitectureParts {
     },
     alignerLayers: tower.integer("depth", depth),
     generationAlignerLayers: picture.integer("num_hidden_layers", depth),
-    headWidth: picture.integer("image_token_embed_dim", { max: 65536, fallback: 2048 }),
+    headWidth: readTransformersHead(picture, tower, language),
     ...readPictureTokenizer(sizes, names),
   };
 }
@@ -214,6 +214,25 @@ function readHead(params: ConfigReader, { hiddenSize }: LlamaConfig, codes: numb
   throw fail(
     "checkpoint-invalid",
     `config.json: gen_head leads from ${input} to ${output}, but the core has ${hiddenSize} and there are ${codes} codes.`,
+  );
+}
+
+// There the widths around the aligners and inside the head are all the core's, whatever their names say.
+function readTransformersHead(
+  picture: ConfigReader,
+  tower: ConfigReader,
+  { hiddenSize }: LlamaConfig,
+): number {
+  const width = { max: 65536, fallback: 2048 };
+  const widths = [
+    picture.integer("projection_dim", width),
+    picture.integer("image_token_embed_dim", width),
+    tower.integer("projection_dim", width),
+  ];
+  if (widths.every((other) => other === hiddenSize)) return hiddenSize;
+  throw fail(
+    "checkpoint-invalid",
+    `config.json: projections are ${widths.join(", ")} wide, but the core ${hiddenSize}.`,
   );
 }
 

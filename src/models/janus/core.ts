@@ -80,11 +80,13 @@ function embedCodes(g: GraphBuilder, codes: Value, config: JanusConfig): Value {
   return aligner(g, vectors, layers, language.hiddenSize);
 }
 
+// Guidance multiplies what quantization does to the head of codes: it is stored in q8 at least.
 // https://github.com/deepseek-ai/Janus/blob/1daa72f/janus/models/modeling_vlm.py#L36-L51
 function logitsOf(g: GraphBuilder, hidden: Value, config: JanusConfig, head: Head): Value {
   if (head === "words") return lmHead(g, hidden, config.language);
   const { names, headWidth, codebook } = config;
   const [project, toCodes] = names.generationHead;
-  const inner = gelu(g, linear(g, hidden, biased(project, headWidth)));
-  return cast(g, linear(g, inner, biased(toCodes, codebook.codes)), "f32");
+  const inner = gelu(g, linear(g, hidden, { ...biased(project, headWidth), keepAtLeast: "q8" }));
+  const toLogits = { ...biased(toCodes, codebook.codes), keepAtLeast: "q8" } as const;
+  return cast(g, linear(g, inner, toLogits), "f32");
 }

@@ -120,7 +120,7 @@ def transformers_config(spec):
         ),
         vq_config=dict(
             base_channels=picture["ch"], channel_multiplier=picture["ch_mult"], double_latent=False,
-            embed_dim=picture["n_embed"], hidden_act="gelu", image_token_embed_dim=spec["head_width"], in_channels=3,
+            embed_dim=picture["n_embed"], hidden_act="gelu", image_token_embed_dim=language["hidden_size"], in_channels=3,
             latent_channels=picture["z_channels"], model_type="janus_vqgan",
             num_embeddings=picture["image_token_size"], num_hidden_layers=2, num_patches=code_side(spec),
             num_res_blocks=picture["num_res_blocks"], out_channels=3, projection_dim=language["hidden_size"],

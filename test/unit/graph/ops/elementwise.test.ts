@@ -7,6 +7,7 @@ import {
   div,
   floor,
   gelu,
+  max,
   mul,
   sigmoid,
   silu,
@@ -50,6 +51,7 @@ describe("functions of two values", () => {
     ["sub", sub, (a, b) => a - b],
     ["mul", mul, (a, b) => a * b],
     ["div", div, (a, b) => a / b],
+    ["max", max, Math.max],
   ])("%s broadcasts", async (_, operation, expected) => {
     const [a, b] = [waves(6), waves(4, 1)];
     const y = await evaluate(

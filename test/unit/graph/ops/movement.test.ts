@@ -12,6 +12,7 @@ import {
   slice,
   split,
   transpose,
+  unpatchify,
   upsampleNearest,
 } from "../../../../src/graph/ops/movement.ts";
 import { ramp } from "../../../support/numbers.ts";
@@ -132,6 +133,13 @@ describe("movement of pictures", () => {
     expect(shape).toEqual([1, 2, 2, 4]);
     expect(numbers).toEqual([0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15]);
     await expect(moved([1, 6, 1, 1], (g, x) => pixelShuffle(g, x, 2))).rejects.toThrow("2 x 2");
+  });
+
+  test("unpatchify takes the pixels of a block from channels that are apart", async () => {
+    // out[c, 2h + i, 2w + j] = in[(2i + j) channels + c, h, w]
+    const [shape, numbers] = await moved([1, 8, 1, 2], (g, x) => unpatchify(g, x, 2));
+    expect(shape).toEqual([1, 2, 2, 4]);
+    expect(numbers).toEqual([0, 4, 1, 5, 8, 12, 9, 13, 2, 6, 3, 7, 10, 14, 11, 15]);
   });
 
   test("upsampleNearest repeats each pixel", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
+  argMax,
   instanceNormalization,
   layerNormalization,
   reduceL2,
@@ -38,6 +39,13 @@ describe("reductions", () => {
     });
     expect(y.shape).toEqual([4, 1]);
     expect(y.values).toBeAllclose(byRow(6, (row) => [mean(row)]));
+  });
+
+  test("argMax gives the first of the largest along the last axis", async () => {
+    const x = [1, 5, 5, -3, -2, -9];
+    const y = await evaluate((g) => argMax(g, g.input("x", "f32", [2, 3])), { inputs: { x } });
+    expect(y.shape).toEqual([2]);
+    expect([...y.values]).toEqual([1, 1]);
   });
 
   test("reduceL2 takes several axes", async () => {

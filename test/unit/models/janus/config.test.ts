@@ -99,6 +99,15 @@ describe("parseJanusConfig", () => {
     );
   });
 
+  test("refuses transformers' projections of another width than the core", () => {
+    const files = readCheckpointFiles(janusCheckpoint("a-transformers"));
+    const config = files["config.json"] as { vq_config: object };
+    const vq_config = { ...config.vq_config, projection_dim: 48 };
+    expect(() => parseJanusConfig({ "config.json": { ...config, vq_config } })).toThrow(
+      expect.objectContaining({ code: "checkpoint-invalid" }),
+    );
+  });
+
   test("refuses norms of queries in transformers' tower as unsupported-model", () => {
     const config = { model_type: "janus", text_config: {}, vision_config: { use_qk_norm: true } };
     expect(() => parseJanusConfig({ "config.json": config })).toThrow(
