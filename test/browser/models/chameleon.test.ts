@@ -39,6 +39,26 @@ for (const name of ["anole", "chameleon"] as const) {
   }, 120_000);
 }
 
+// Neighbours of a head are rotated here: another path of the attention kernel.
+const meta = await fetchGoldens("anole");
+const few = <Case>(cases: Readonly<Record<string, Case>>, name: string): Record<string, Case> =>
+  Object.fromEntries(Object.entries(cases).filter(([key]) => key === name));
+runChameleonParity({
+  checkpoint: "anole in Meta's files on WebGPU",
+  goldens: {
+    ...meta,
+    json: {
+      ...meta.json,
+      text: few(meta.json.text, "textOnly"),
+      draw: few(meta.json.draw ?? {}, "prompt"),
+    },
+  },
+  open: async () => {
+    const runtime = await createWebGpuRuntime({ float: "f32" });
+    return openModel({ kind: "url", url: `${FOLDER}anole/meta/` }, "f32", runtime);
+  },
+});
+
 async function fetchGoldens(name: string): Promise<ChameleonGoldens> {
   const json = (await (
     await fetch(`${FOLDER}${name}/goldens.json`)
