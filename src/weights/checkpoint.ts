@@ -22,6 +22,8 @@ export interface WeightFile {
   /** Put before the names of its tensors; "" where they differ from those of the other files. */
   readonly prefix: string;
   readonly isRequired: boolean;
+  /** Looked for only where the files that every checkpoint has are not there: another layout of the same. */
+  readonly isAlternative?: boolean;
 }
 
 /** A small file to read. */
@@ -66,7 +68,9 @@ export async function openCheckpoint(
   { weightFiles = [], ...options }: CheckpointOptions = {},
 ): Promise<Checkpoint> {
   const tensors = new Map(await readMainFiles(source, options));
-  for (const { file, prefix, isRequired } of weightFiles) {
+  const hasMain = tensors.size > 0;
+  for (const { file, prefix, isRequired, isAlternative = false } of weightFiles) {
+    if (isAlternative && hasMain) continue;
     const read = (): ReturnType<typeof readTensorTable> => readTensorTable(source, file, options);
     const table = isRequired ? await read() : await optional(read);
     for (const [name, entry] of table ?? []) add(tensors, prefix + name, entry);

@@ -22,8 +22,8 @@ export const chameleon: Family<ChameleonConfig> = {
   ],
   companions: {},
   weightFiles: [
-    { file: META_FILES.core, prefix: "", isRequired: false },
-    { file: META_FILES.pictures, prefix: "model.vqmodel.", isRequired: false },
+    { file: META_FILES.core, prefix: "", isRequired: false, isAlternative: true },
+    { file: META_FILES.pictures, prefix: "model.vqmodel.", isRequired: false, isAlternative: true },
   ],
   matches: isChameleonConfig,
   parse: parseChameleonConfig,

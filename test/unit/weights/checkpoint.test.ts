@@ -137,6 +137,19 @@ describe("openCheckpoint with further weight files", () => {
     expect((await openCheckpoint(source, { weightFiles })).tensors.size).toBe(2);
   });
 
+  test("asks for alternatives only where the usual files are not there", async () => {
+    const weightFiles = [{ ...DECODER, isRequired: false, isAlternative: true }];
+    const both = { "model.safetensors": FIRST, "decoder.bin": torchFile(oneTensor()) };
+    const { tensors } = await openCheckpoint(await serve(both), { weightFiles });
+    expect([...tensors.keys()]).toEqual(["a", "b"]);
+    expect(server?.requests.some(({ path }) => path.endsWith("decoder.bin"))).toBe(false);
+    await server?.close();
+    const alone = await serve({ "decoder.bin": torchFile(oneTensor()) });
+    expect([...(await openCheckpoint(alone, { weightFiles })).tensors.keys()]).toEqual([
+      "decoder.w",
+    ]);
+  });
+
   test("names one that is required and not there", async () => {
     const source = await serve({ "model.safetensors": FIRST });
     const opening = openCheckpoint(source, { weightFiles: [DECODER] });
