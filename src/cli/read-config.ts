@@ -1,15 +1,17 @@
 // A model's configuration without its weights: which family it is, and what the family reads.
 import { fileURLToPath } from "node:url";
+import { ModelError } from "../base/errors.ts";
 import type { SourceLocation } from "../base/source-location.ts";
 import { parseFiles } from "../engine/checkpoint-files.ts";
-import type { Family } from "../models/family.ts";
+import type { Family, TensorNames } from "../models/family.ts";
 import { detectFamily } from "../models/registry.ts";
-import { readSideFiles, type WantedFile } from "../weights/checkpoint.ts";
+import { openCheckpoint, readSideFiles, type WantedFile } from "../weights/checkpoint.ts";
 import { readConfigFile } from "../weights/config-file.ts";
 import { openCompanion } from "../weights/companion.ts";
 import { parseJson } from "../weights/json-file.ts";
 import { openSource } from "../weights/open-source.ts";
 import type { SourceOptions } from "../weights/open-source.ts";
+import type { CheckpointSource } from "../weights/source.ts";
 import { openDiskSource } from "./disk-source.ts";
 
 /** A model that is known by its configuration. */
@@ -38,7 +40,8 @@ export class EveryName extends Set<string> {
 }
 
 /**
- * Reads config.json and what the family reads beside it, where it is there; no weights.
+ * Reads config.json and what the family reads beside it, where it is there, and the names in the headers of
+ * the weights; without weights every name is taken to be there.
  *
  * @throws ModelError of detectFamily, of the family's parser, and of the reads
  */
@@ -57,10 +60,22 @@ export async function readModelConfig(
       const texts = await readSideFiles(companion, optional(sideFiles));
       for (const [path, text] of Object.entries(texts)) files[`${name}/${path}`] = text;
     }
-    const config = family.parse(parseFiles(files), new EveryName());
+    const config = family.parse(parseFiles(files), await tensorNames(source, family));
     return { source: source.id, family, config };
   } finally {
     source.close();
+  }
+}
+
+// What the headers of the weights name, where there are weights: no config tells which of two layouts it is.
+async function tensorNames(source: CheckpointSource, family: Family): Promise<TensorNames> {
+  try {
+    const { weightFiles = [] } = family;
+    const { tensors } = await openCheckpoint(source, { weightFiles });
+    return new Set(tensors.keys());
+  } catch (error) {
+    if (ModelError.isModelError(error)) return new EveryName();
+    throw error;
   }
 }
 

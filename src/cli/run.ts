@@ -19,8 +19,9 @@ export interface Terminal {
 const USAGE = `web-umm ${VERSION}
 
   web-umm plan <model> [--max-buffer <size>] [--memory <size>] [--json]
-      What a model takes, from its config.json alone: tensors, shards, bytes of every stage under q4, q8
-      and f16, the largest buffer, and whether a device with these limits runs it.
+      What a model takes, from its config.json and what the headers of its weights name, where there are
+      any: tensors, shards, bytes of every stage under q4, q8 and f16, the largest buffer, and whether a
+      device with these limits runs it.
 
   web-umm convert <model> <folder> [--quantization q4|q8|f16|f32] [--companion <name>=<model>]...
       Quantizes a model into a folder that the library loads as it is, with the very bytes that a browser
