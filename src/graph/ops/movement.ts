@@ -108,10 +108,19 @@ export function gatherRows(g: GraphBuilder, table: Value, indices: Value): Value
 
 /** [n, s s c, h, w] -> [n, c, s h, s w], torch's PixelShuffle: the channel is the slowest part. */
 export function pixelShuffle(g: GraphBuilder, x: Value, size: number): Value {
+  return depthToSpace(g, x, size, "CRD");
+}
+
+/** [n, s s c, h, w] -> [n, c, s h, s w], what undoes patches: the channel is the fastest part. */
+export function unpatchify(g: GraphBuilder, x: Value, size: number): Value {
+  return depthToSpace(g, x, size, "DCR");
+}
+
+function depthToSpace(g: GraphBuilder, x: Value, size: number, mode: "CRD" | "DCR"): Value {
   const [rows, channels, height, width] = imageSizes(x);
   assert(channels % size ** 2 === 0, `[${x.shape.join()}] has pixels of ${size} x ${size}`);
   const shape = [rows, channels / size ** 2, height * size, width * size];
-  const attributes = { blocksize: size, mode: "CRD" };
+  const attributes = { blocksize: size, mode };
   return one(g.node("DepthToSpace", [x], [{ dtype: x.dtype, shape }], attributes));
 }
 

@@ -1,6 +1,8 @@
 // A compiled velocity field of one shape, and how prompts are filled in: the core runs once over every row's
 // prompt, and each step reads the keys and values it left. Exact: text and pictures of the prompt see neither
 // the time nor the latents.
+import type { DType } from "../../base/dtype.ts";
+import type { Shape } from "../../base/shape.ts";
 import {
   flowPositions,
   promptBias,
@@ -31,8 +33,11 @@ export interface OmniGenField extends VelocityField {
   dispose(): Promise<void>;
 }
 
-/** What the field reads beside latents and time. */
-interface FieldInputs {
+/** Everything that the graphs of a field read and write. */
+interface FieldTensors {
+  readonly latents: Tensor;
+  readonly time: Tensor;
+  readonly velocity: Tensor;
   readonly bias: Tensor;
   readonly positions: Tensor;
   readonly rope: ReturnType<typeof ropeTensors>;
@@ -41,73 +46,97 @@ interface FieldInputs {
   readonly prefix: readonly { readonly key: Tensor; readonly value: Tensor }[];
 }
 
-/** Compiles a field; weights must be loaded. */
+/**
+ * Compiles a field; weights must be loaded.
+ *
+ * @throws ModelError out-of-memory, with nothing of it left on the device
+ */
 export async function createField(
   context: StageContext<OmniGenConfig>,
   shape: FieldShape,
 ): Promise<OmniGenField> {
-  const { runtime, config, weights, quantization } = context;
-  const options = { float: runtime.float, quantization };
-  const { rows, prefix, size } = shape;
+  const kept: Tensor[] = [];
+  const release = (): void => kept.forEach((tensor) => tensor.dispose());
+  try {
+    const tensors = await createTensors(context, shape, kept);
+    const { prompt, loop } = await compile(context, shape, tensors);
+    return {
+      latents: tensors.latents,
+      time: tensors.time,
+      velocity: tensors.velocity,
+      capture: loop,
+      evaluate: () => loop.run(),
+      fill: (rows, embed, signal) => fill(context, { shape, tensors, prompt, rows, embed, signal }),
+      dispose: async () => {
+        await loop.dispose();
+        await prompt.dispose();
+        release();
+      },
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** @param kept - takes every tensor as soon as it is there */
+async function createTensors(
+  { runtime, config }: StageContext<OmniGenConfig>,
+  { rows, prefix, size }: FieldShape,
+  kept: Tensor[],
+): Promise<FieldTensors> {
+  const { heads, headDim, layers } = config.language;
+  const length = flowLength(config, size);
   const latentShape = [config.vae.latentChannels, ...size];
-  const latents = runtime.createTensor("f32", [1, ...latentShape]);
-  const time = runtime.createTensor("f32", [1]);
+  const create = (dtype: DType, shape: Shape): Tensor => {
+    const tensor = runtime.createTensor(dtype, shape);
+    kept.push(tensor);
+    return tensor;
+  };
+  const cache = (): Tensor => create(runtime.float, [rows, prefix, heads * headDim]);
   const velocity = await runtime.createStableTensor("f32", [rows, ...latentShape]);
-  const inputs = createInputs(context, shape);
-  const { bias, positions, rope, grid } = inputs;
-  const past = layerPorts(inputs.prefix, "prefix.#.key", "prefix.#.value");
-  const prompt = await runtime.createSession(
-    promptGraph(config, rows, prefix, options),
-    weights.tensors,
-  );
-  const loop = await createLoopSession(runtime, {
-    graph: velocityGraph(config, shape, options),
-    weights: weights.tensors,
-    feeds: { latents, time, bias, positions, ...rope, ...grid, ...past },
-    fetches: { velocity },
-    probe: "velocity",
-  });
-  const caches = inputs.prefix.flatMap(({ key, value }) => [key, value]);
-  const tables = [...Object.values(rope), ...Object.values(grid)];
+  const rope = ropeTensors(runtime, config, prefix + length);
+  const grid = gridTensors(runtime, config, size);
+  kept.push(velocity, ...Object.values(rope), ...Object.values(grid));
   return {
-    latents,
-    time,
+    latents: create("f32", [1, ...latentShape]),
+    time: create("f32", [1]),
     velocity,
-    capture: loop,
-    evaluate: () => loop.run(),
-    fill: (filled, embed, signal) =>
-      fill(context, { shape, inputs, prompt, rows: filled, embed, signal }),
-    dispose: async () => {
-      await loop.dispose();
-      await prompt.dispose();
-      const own = [latents, time, velocity, bias, positions];
-      for (const tensor of [...own, ...tables, ...caches]) tensor.dispose();
-    },
+    bias: create("f32", [rows, 1, length, prefix + length]),
+    positions: create("i64", [rows, length]),
+    rope,
+    grid,
+    prefix: Array.from({ length: layers }, () => ({ key: cache(), value: cache() })),
   };
 }
 
-function createInputs(
-  { runtime, config }: StageContext<OmniGenConfig>,
-  { rows, prefix, size }: FieldShape,
-): FieldInputs {
-  const { heads, headDim, layers } = config.language;
-  const length = flowLength(config, size);
-  const cache = [rows, prefix, heads * headDim];
-  return {
-    bias: runtime.createTensor("f32", [rows, 1, length, prefix + length]),
-    positions: runtime.createTensor("i64", [rows, length]),
-    rope: ropeTensors(runtime, config, prefix + length),
-    grid: gridTensors(runtime, config, size),
-    prefix: Array.from({ length: layers }, () => ({
-      key: runtime.createTensor(runtime.float, cache),
-      value: runtime.createTensor(runtime.float, cache),
-    })),
-  };
+async function compile(
+  { runtime, config, weights, quantization }: StageContext<OmniGenConfig>,
+  shape: FieldShape,
+  { latents, time, velocity, bias, positions, rope, grid, prefix }: FieldTensors,
+): Promise<{ readonly prompt: Session; readonly loop: LoopSession }> {
+  const options = { float: runtime.float, quantization };
+  const past = layerPorts(prefix, "prefix.#.key", "prefix.#.value");
+  const graph = promptGraph(config, shape.rows, shape.prefix, options);
+  const prompt = await runtime.createSession(graph, weights.tensors);
+  try {
+    const loop = await createLoopSession(runtime, {
+      graph: velocityGraph(config, shape, options),
+      weights: weights.tensors,
+      feeds: { latents, time, bias, positions, ...rope, ...grid, ...past },
+      fetches: { velocity },
+      probe: "velocity",
+    });
+    return { prompt, loop };
+  } catch (error) {
+    await prompt.dispose();
+    throw error;
+  }
 }
 
 interface Filling {
   readonly shape: FieldShape;
-  readonly inputs: FieldInputs;
+  readonly tensors: FieldTensors;
   readonly prompt: Session;
   readonly rows: readonly PromptRow[];
   readonly embed: Session;
@@ -116,7 +145,7 @@ interface Filling {
 
 async function fill(context: StageContext<OmniGenConfig>, filling: Filling): Promise<void> {
   const { runtime, config } = context;
-  const { shape, inputs, prompt, rows } = filling;
+  const { shape, tensors, prompt, rows } = filling;
   const { prefix } = shape;
   const length = flowLength(config, shape.size);
   // Rows of long sequences read the second half of the rope tables.
@@ -124,8 +153,8 @@ async function fill(context: StageContext<OmniGenConfig>, filling: Filling): Pro
     isLong(config.rope, ids.length + length) ? prefix + length : 0,
   );
   const starts = rows.map(({ start }, row) => start + (turns[row] ?? 0));
-  runtime.write(inputs.bias, timeThenPatchesBias(rows, prefix, length));
-  runtime.write(inputs.positions, flowPositions(starts, length));
+  runtime.write(tensors.bias, timeThenPatchesBias(rows, prefix, length));
+  runtime.write(tensors.positions, flowPositions(starts, length));
 
   const count = rows.length;
   const feeds = {
@@ -134,8 +163,8 @@ async function fill(context: StageContext<OmniGenConfig>, filling: Filling): Pro
     positions: runtime.createTensor("i64", [count, prefix], flowPositions(turns, prefix)),
   };
   // The prompt pass writes its keys and values straight into what the field reads.
-  const fetches = layerPorts(inputs.prefix, "keys.#", "values.#");
-  await prompt.run({ ...feeds, ...inputs.rope }, fetches);
+  const fetches = layerPorts(tensors.prefix, "keys.#", "values.#");
+  await prompt.run({ ...feeds, ...tensors.rope }, fetches);
   for (const tensor of Object.values(feeds)) tensor.dispose();
 }
 
@@ -160,7 +189,7 @@ async function embedRows(
 
 /** Every layer's key and value under port names whose # is the layer. */
 function layerPorts(
-  layers: FieldInputs["prefix"],
+  layers: FieldTensors["prefix"],
   keyName: string,
   valueName: string,
 ): Record<string, Tensor> {

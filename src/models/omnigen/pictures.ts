@@ -43,12 +43,15 @@ export class PictureReader {
     );
     const shape = [1, 3, raster.height, raster.width];
     const pixels = runtime.createTensor("f32", shape, toSignedPlanes(raster));
-    const { latents } = await encoder.run({ pixels });
-    pixels.dispose();
-    const encoded = present(latents, "latents");
-    const { features } = await embed.run({ latents: encoded, ...grid });
-    encoded.dispose();
-    return present(features, "features");
+    try {
+      const { latents } = await encoder.run({ pixels });
+      const encoded = present(latents, "latents");
+      const { features } = await embed.run({ latents: encoded, ...grid });
+      encoded.dispose();
+      return present(features, "features");
+    } finally {
+      pixels.dispose();
+    }
   }
 
   async dispose(): Promise<void> {

@@ -16,6 +16,7 @@ import {
   slice,
   split,
   transpose,
+  unpatchify,
 } from "../../graph/ops/movement.ts";
 import { layerNormalization } from "../../graph/ops/reduction.ts";
 import type { GraphOptions } from "../family.ts";
@@ -66,7 +67,7 @@ export function velocityGraph(
   });
   const image = slice(g, state, { axis: 1, start: 1 }); // [rows, patches, hidden]
   const values = finalLayer(g, image, embedTime(g, time, "t_embedder.", config), config);
-  g.output("velocity", cast(g, unpatchify(g, values, rows, size, config), "f32"));
+  g.output("velocity", cast(g, toLatents(g, values, rows, size, config), "f32"));
   return g.build();
 }
 
@@ -97,15 +98,14 @@ function finalLayer(g: GraphBuilder, x: Value, time: Value, config: OmniGenConfi
 }
 
 /** [rows, patches, (y x c)] -> [rows, channels, height, width]. */
-function unpatchify(
+function toLatents(
   g: GraphBuilder,
   patches: Value,
   rows: number,
   [height, width]: LatentSize,
-  { patchSize: p, vae }: OmniGenConfig,
+  { patchSize, vae }: OmniGenConfig,
 ): Value {
-  const channels = vae.latentChannels;
-  const shape = [rows, height / p, width / p, p, p, channels];
-  const ordered = transpose(g, reshape(g, patches, shape), [0, 5, 1, 3, 2, 4]);
-  return reshape(g, ordered, [rows, channels, height, width]);
+  const depth = patchSize ** 2 * vae.latentChannels;
+  const shape = [rows, depth, height / patchSize, width / patchSize];
+  return unpatchify(g, reshape(g, transpose(g, patches, [0, 2, 1]), shape), patchSize);
 }
