@@ -94,7 +94,6 @@ class Golden:
         config = json.loads((folder / "config.json").read_text())
         self.max_length = config["max_position_embeddings"]
         self.vocab = manager.vocab = self.meta.VocabInfo(config["vocabulary_map"])
-        # facebook/chameleon-7b's tokenizer was renamed in one place; Meta's own knows eot by the same name
         manager.translation = self.meta.VocabTranslation(manager.vocab)
         tokenizer = object.__new__(reference.image_tokenizer.ImageTokenizer)
         tokenizer._vq_model, tokenizer._device, tokenizer._dtype = self.vq, "cpu", torch.float32
