@@ -14,6 +14,7 @@ import type {
   Stages,
   StagesInfo,
 } from "../family.ts";
+import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { ChameleonConfig } from "./config.ts";
 import { embedGraph, prefillGraph } from "./core.ts";
 import { ChameleonDrawer, drawDefaults, maxImages, WITHOUT_DECODER } from "./drawer.ts";
@@ -46,10 +47,7 @@ export function declareChameleonWeights(
   quantization: Quantization,
 ): WeightDeclaration[] {
   const graphs = Object.values(chameleonGraphs(config, { float: "f32", quantization })).flat();
-  const byKey = new Map(
-    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
-  );
-  return [...byKey.values()].map(withMetaName);
+  return distinctWeights(graphs).map(withMetaName);
 }
 
 /** Uploads the weights and compiles what the checkpoint can do. */
@@ -154,14 +152,6 @@ function stagesInfo(
 ): StagesInfo {
   // The drawing loop is compiled by the first drawing: its caches take gigabytes.
   const loops = { decode: opened?.writer.capture, draw: opened?.drawer?.capture };
-  const notes = Object.values(loops).flatMap((loop) =>
-    loop?.note === undefined ? [] : [loop.note],
-  );
-  return {
-    stages: residency.info(),
-    captured: Object.fromEntries(
-      Object.entries(loops).flatMap(([name, loop]) => (loop ? [[name, loop.isCaptured]] : [])),
-    ),
-    notes: config.canDraw ? notes : [...notes, WITHOUT_DECODER],
-  };
+  const facts = describeStages(residency, loops);
+  return config.canDraw ? facts : { ...facts, notes: [...facts.notes, WITHOUT_DECODER] };
 }

@@ -4,6 +4,7 @@ import type { Graph } from "../../graph/graph.ts";
 import type { Quantization } from "../../base/dtype.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { JanusFlowConfig } from "./config.ts";
 import { embedGraph, prefillGraph, promptGraph } from "./core.ts";
 import { drawDefaults, JanusFlowDrawer } from "./drawer.ts";
@@ -38,10 +39,7 @@ export function declareJanusFlowWeights(
   quantization: Quantization,
 ): WeightDeclaration[] {
   const graphs = Object.values(janusFlowGraphs(config, { float: "f32", quantization })).flat();
-  const byKey = new Map(
-    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
-  );
-  return [...byKey.values()];
+  return distinctWeights(graphs);
 }
 
 /** Uploads the weights and compiles both halves of the model. */
@@ -94,14 +92,5 @@ function stagesInfo(
   drawer: JanusFlowDrawer | undefined,
 ): StagesInfo {
   const loops = { decode: writer?.capture, flow: drawer?.capture };
-  const notes = Object.values(loops).flatMap((loop) =>
-    loop?.note === undefined ? [] : [loop.note],
-  );
-  return {
-    stages: residency.info(),
-    captured: Object.fromEntries(
-      Object.entries(loops).flatMap(([name, loop]) => (loop ? [[name, loop.isCaptured]] : [])),
-    ),
-    notes,
-  };
+  return describeStages(residency, loops);
 }

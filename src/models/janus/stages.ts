@@ -4,6 +4,7 @@ import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { JanusConfig } from "./config.ts";
 import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
 import { drawDefaults, JanusDrawer } from "./drawer.ts";
@@ -39,10 +40,7 @@ export function declareJanusWeights(
   quantization: Quantization,
 ): WeightDeclaration[] {
   const graphs = Object.values(janusGraphs(config, { float: "f32", quantization })).flat();
-  const byKey = new Map(
-    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
-  );
-  return [...byKey.values()];
+  return distinctWeights(graphs);
 }
 
 /** Uploads the weights and compiles both halves of the model. */
@@ -93,14 +91,5 @@ function stagesInfo(
   drawer: JanusDrawer | undefined,
 ): StagesInfo {
   const loops = { decode: writer?.capture, draw: drawer?.capture };
-  const notes = Object.values(loops).flatMap((loop) =>
-    loop?.note === undefined ? [] : [loop.note],
-  );
-  return {
-    stages: residency.info(),
-    captured: Object.fromEntries(
-      Object.entries(loops).flatMap(([name, loop]) => (loop ? [[name, loop.isCaptured]] : [])),
-    ),
-    notes,
-  };
+  return describeStages(residency, loops);
 }

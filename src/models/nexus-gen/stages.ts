@@ -6,6 +6,7 @@ import type { Graph } from "../../graph/graph.ts";
 import type { OpenStage } from "../../session/residency.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { DecoderConfig, NexusGenConfig } from "./config.ts";
 import { embedGraph, imagineGraph, prefillGraph, slotGraph } from "./core.ts";
 import { timesGraph } from "./conditions.ts";
@@ -56,10 +57,7 @@ export function declareNexusGenWeights(
   quantization: Quantization,
 ): WeightDeclaration[] {
   const graphs = Object.values(nexusGenGraphs(config, { float: "f32", quantization })).flat();
-  const byKey = new Map(
-    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
-  );
-  return [...byKey.values()];
+  return distinctWeights(graphs);
 }
 
 /** Uploads the weights and compiles the stages. */
@@ -135,10 +133,5 @@ function stagesInfo(
     generation: generation.painter.opened?.capture,
     editing: editing?.painter.opened?.capture,
   };
-  const known = Object.entries(loops).flatMap(([name, loop]) => (loop ? [{ name, loop }] : []));
-  return {
-    stages: residency.info(),
-    captured: Object.fromEntries(known.map(({ name, loop }) => [name, loop.isCaptured])),
-    notes: known.flatMap(({ loop }) => (loop.note === undefined ? [] : [loop.note])),
-  };
+  return describeStages(residency, loops);
 }

@@ -7,6 +7,7 @@ import type { ResidentStage } from "../../session/residency.ts";
 import type { Tensor } from "../../session/runtime.ts";
 import { createTokenizer, type Tokenizer } from "../../tokens/tokenizer.ts";
 import type { DrawRequest, GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { OmniGenConfig } from "./config.ts";
 import { embedGraph, promptGraph } from "./core.ts";
 import { OmniGenDrawer } from "./drawer.ts";
@@ -40,10 +41,7 @@ export function declareOmniGenWeights(
   quantization: Quantization,
 ): WeightDeclaration[] {
   const graphs = Object.values(omniGenGraphs(config, { float: "f32", quantization })).flat();
-  const byKey = new Map(
-    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
-  );
-  return [...byKey.values()].map((weight) => declarationFor(config, weight));
+  return distinctWeights(graphs).map((weight) => declarationFor(config, weight));
 }
 
 /** Uploads the weights and compiles what does not depend on sizes. */
@@ -111,10 +109,5 @@ function stagesInfo(
   { residency }: StageContext<OmniGenConfig>,
   drawer: OmniGenDrawer | undefined,
 ): StagesInfo {
-  const { capture } = drawer ?? {};
-  return {
-    stages: residency.info(),
-    captured: capture === undefined ? {} : { flow: capture.isCaptured },
-    notes: capture?.note === undefined ? [] : [capture.note],
-  };
+  return describeStages(residency, { flow: drawer?.capture });
 }

@@ -5,6 +5,7 @@ import type { Graph } from "../../graph/graph.ts";
 import type { ResidentStage } from "../../session/residency.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { PiscesConfig } from "./config.ts";
 import { captionGraph, embedGraph, imagineGraph, prefillGraph } from "./core.ts";
 import { PiscesDrawer, type DrawerStages } from "./drawer.ts";
@@ -45,10 +46,7 @@ export function declarePiscesWeights(
   quantization: Quantization,
 ): WeightDeclaration[] {
   const graphs = Object.values(piscesGraphs(config, { float: "f32", quantization })).flat();
-  const byKey = new Map(
-    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
-  );
-  return [...byKey.values()];
+  return distinctWeights(graphs);
 }
 
 /** Uploads the weights and compiles every stage that there is room for. */
@@ -121,14 +119,5 @@ function stagesInfo(
     imagine: imagine.opened?.capture,
     flow: paint.opened?.capture,
   };
-  const notes = Object.values(loops).flatMap((loop) =>
-    loop?.note === undefined ? [] : [loop.note],
-  );
-  return {
-    stages: residency.info(),
-    captured: Object.fromEntries(
-      Object.entries(loops).flatMap(([name, loop]) => (loop ? [[name, loop.isCaptured]] : [])),
-    ),
-    notes,
-  };
+  return describeStages(residency, loops);
 }

@@ -4,6 +4,7 @@ import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { TransfusionConfig } from "./config.ts";
 import { decodeGraph, embedGraph, enterGraph, extendGraph, velocityGraph } from "./graphs.ts";
 import { decoderGraph, encoderGraph } from "./latents.ts";
@@ -35,10 +36,7 @@ export function declareTransfusionWeights(
   quantization: Quantization,
 ): WeightDeclaration[] {
   const graphs = transfusionGraphs(config, { float: "f32", quantization }).model;
-  const byKey = new Map(
-    graphs.flatMap(({ weights }) => weights).map((weight) => [weight.key, weight]),
-  );
-  return [...byKey.values()];
+  return distinctWeights(graphs);
 }
 
 /** Uploads the weights and compiles the model. */
@@ -90,10 +88,5 @@ function stagesInfo(
   { residency }: StageContext<TransfusionConfig>,
   model: TransfusionModel | undefined,
 ): StagesInfo {
-  const loops = Object.entries(model?.captures ?? {});
-  return {
-    stages: residency.info(),
-    captured: Object.fromEntries(loops.map(([name, { isCaptured }]) => [name, isCaptured])),
-    notes: loops.flatMap(([, { note }]) => (note === undefined ? [] : [note])),
-  };
+  return describeStages(residency, model?.captures ?? {});
 }
