@@ -9,9 +9,16 @@ const [CHANNELS, OUT, KERNEL] = [2, 3, 3];
 // The definition: every pixel adds the kernel, times itself, at its place in the larger picture.
 function spread(x: Float32Array, w: Float32Array, b: Float32Array, side: number): number[] {
   const size = 2 * side;
-  const result = Array.from({ length: OUT * size ** 2 }, (_, at) => b[Math.floor(at / size ** 2)] ?? 0);
+  const result = Array.from(
+    { length: OUT * size ** 2 },
+    (_, at) => b[Math.floor(at / size ** 2)] ?? 0,
+  );
   for (let at = 0; at < x.length; at++) {
-    const [channel, top, left] = [Math.floor(at / side ** 2), Math.floor(at / side) % side, at % side];
+    const [channel, top, left] = [
+      Math.floor(at / side ** 2),
+      Math.floor(at / side) % side,
+      at % side,
+    ];
     for (let tap = 0; tap < OUT * KERNEL ** 2; tap++) {
       const out = Math.floor(tap / KERNEL ** 2);
       const y = top * 2 - 1 + (Math.floor(tap / KERNEL) % KERNEL);
@@ -37,7 +44,13 @@ test("doubles a picture with stride 2, padding 1 and one row and column more", a
     (g) => {
       const x = g.input("x", "f32", [1, CHANNELS, side, side]);
       const options = { stride: 2, padding: 1, outputPadding: 1 };
-      return transposedConvolution(g, x, g.input("w", "f32", shape), g.input("b", "f32", [OUT]), options);
+      return transposedConvolution(
+        g,
+        x,
+        g.input("w", "f32", shape),
+        g.input("b", "f32", [OUT]),
+        options,
+      );
     },
     { inputs },
   );
