@@ -1,10 +1,10 @@
 // Janus's core: one LLaMA with two heads. Ids of text and codes of pictures have embeddings of their own; the
 // head decides whether words or codes come out.
-import { biased, embedding, linear } from "../../graph/blocks/linear.ts";
+import { biased, embedding, linear, plain } from "../../graph/blocks/linear.ts";
 import { llamaBody, lmHead } from "../../graph/blocks/llama.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph, Value } from "../../graph/graph.ts";
-import { gelu } from "../../graph/ops/elementwise.ts";
+import { add, gelu } from "../../graph/ops/elementwise.ts";
 import { cast, expand, slice } from "../../graph/ops/movement.ts";
 import type { GraphOptions } from "../family.ts";
 import type { CacheSize } from "../growing-core.ts";
@@ -87,6 +87,10 @@ function logitsOf(g: GraphBuilder, hidden: Value, config: JanusConfig, head: Hea
   const { names, headWidth, codebook } = config;
   const [project, toCodes] = names.generationHead;
   const inner = gelu(g, linear(g, hidden, { ...biased(project, headWidth), keepAtLeast: "q8" }));
-  const toLogits = { ...biased(toCodes, codebook.codes), keepAtLeast: "q8" } as const;
-  return cast(g, linear(g, inner, toLogits), "f32");
+  const out = codebook.codes;
+  const logits = linear(g, inner, { weight: `${toCodes}.weight`, out, keepAtLeast: "q8" });
+  // With a bias of one axis onnxruntime makes a Gemm and a Reshape of these two, and a Reshape that writes an
+  // output is a copy, which captured runs do not repeat.
+  const bias = plain(g, `${toCodes}.bias`, [1, 1, out]);
+  return cast(g, add(g, logits, bias), "f32");
 }
