@@ -75,7 +75,9 @@ export function leaveSlots(
   const flow = config.outputsClean ? towards(g, hidden, entered, time, config.cleanEps) : hidden;
   if (layers === undefined) {
     const weight = `model_to_latent_projs.0${isChannelFirst ? ".0" : ""}.weight`;
-    return reshape(g, linear(g, flow, { weight, out: latentSize }), [count, ...grid, latentSize]);
+    // Shaped before, not behind: a captured loop does not repeat the copy that a last reshape would be.
+    const square = reshape(g, flow, [count, ...grid, transformer.dim]);
+    return linear(g, square, { weight, out: latentSize });
   }
   const [rows, columns] = slotGrid(config, grid);
   const square = reshape(g, flow, [count, rows, columns, transformer.dim]);
