@@ -19,6 +19,20 @@ export function slotNumbers(runtime: Runtime, slots: number): Tensor {
   return runtime.createTensor("i64", [1, slots], numbers);
 }
 
+/** Outputs of a session as tensors that outlive it: onnxruntime frees its own with the session. */
+export function keepOutputs(
+  runtime: Runtime,
+  outputs: Readonly<Record<string, Tensor>>,
+): Record<string, Tensor> {
+  const kept = Object.entries(outputs).map(([name, output]) => {
+    const own = runtime.createTensor(output.dtype, output.shape);
+    runtime.copy(output, own);
+    output.dispose();
+    return [name, own] as const;
+  });
+  return Object.fromEntries(kept);
+}
+
 function inFloat({ float }: Runtime, values: Float32Array): ArrayBufferView {
   return float === "f16" ? f32ToF16(values) : values;
 }

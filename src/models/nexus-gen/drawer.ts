@@ -1,4 +1,5 @@
 // Nexus-Gen draws and edits: the core imagines the picture as a grid of embeddings, a decoder paints it.
+import { present } from "../../base/assert.ts";
 import type { Drawing } from "../../base/drawing.ts";
 import type { Pixels } from "../../base/pixels.ts";
 import { FlowDrawing } from "../../flow/flow-drawing.ts";
@@ -7,6 +8,7 @@ import { eulerSchedule, MAX_STEPS, type Schedule } from "../../flow/schedule.ts"
 import type { ResidentStage } from "../../session/residency.ts";
 import type { Runtime, Tensor } from "../../session/runtime.ts";
 import type { DrawDefaults, DrawRequest, DrawStage } from "../family.ts";
+import { keepOutputs } from "../floats.ts";
 import type { NexusGenConfig } from "./config.ts";
 import { sigmas } from "./decoder.ts";
 import type { NexusCore } from "./stages.ts";
@@ -143,7 +145,11 @@ export class NexusDrawer implements DrawStage {
       rows.push(negativePrompt === undefined ? undefined : await imagine(negativePrompt));
     }
     if (picture === undefined || config.editing === undefined) return { rows };
-    return { rows, source: await vision.see(sourceRaster(picture, config)) };
+    const features = await vision.see(sourceRaster(picture, config));
+    return {
+      rows,
+      source: present(keepOutputs(this.#runtime, { features })["features"], "source"),
+    };
   }
 
   #checkRoom(slots: number): void {

@@ -5,7 +5,7 @@ import type { Raster } from "../../pixels/resize.ts";
 import { FORBIDDEN_TOKEN, SEEN_TOKEN, type Session, type Tensor } from "../../session/runtime.ts";
 import { CachedCore } from "../../tokens/cached-core.ts";
 import type { GraphOptions, StageContext } from "../family.ts";
-import { floatTensor, writeFloats } from "../floats.ts";
+import { floatTensor, keepOutputs, writeFloats } from "../floats.ts";
 import { embedIds, writeEmbeddings, type EmbeddingPart } from "../prompt-embeddings.ts";
 import type { NexusGenConfig } from "./config.ts";
 import { decodeGraph, embedGraph, imagineGraph, prefillGraph, slotGraph } from "./core.ts";
@@ -177,7 +177,11 @@ export class NexusLanguage {
     const layout = [...before, this.drawn];
     const slots: Piece = { kind: "slots", first: 0, count };
     const hidden = await this.extend([...pieces, slots], { from, layout }, signal);
-    const { embeddings } = await this.#sessions.imagine.run({ hidden });
+    // Another stage reads them, for which this one may have to leave.
+    const { embeddings } = keepOutputs(
+      this.#context.runtime,
+      await this.#sessions.imagine.run({ hidden }),
+    );
     hidden.dispose();
     return present(embeddings, "embeddings");
   }

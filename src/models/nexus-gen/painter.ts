@@ -9,7 +9,7 @@ import { createLoopSession, type LoopSession } from "../../session/loop-session.
 import type { OpenStage } from "../../session/residency.ts";
 import type { Session, Tensor } from "../../session/runtime.ts";
 import type { GraphOptions, StageContext } from "../family.ts";
-import { floatTensor, slotNumbers, writeFloats } from "../floats.ts";
+import { floatTensor, keepOutputs, slotNumbers, writeFloats } from "../floats.ts";
 import { readPicture } from "../read-picture.ts";
 import { Recent } from "../recent.ts";
 import { adapterGraph, mergerGraph, mergerPositions, negativeGraph } from "./conditions.ts";
@@ -84,7 +84,7 @@ export class NexusPainter implements OpenStage {
       negativeGraph(config, decoder, options),
       weights.tensors,
     );
-    const { negative } = await once.run({});
+    const { negative } = keepOutputs(runtime, await once.run({}));
     await once.dispose();
     const graph = contextGraph(config, decoder, options);
     return new NexusPainter(context, decoder, {

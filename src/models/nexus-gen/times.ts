@@ -3,6 +3,7 @@
 import type { OpenStage } from "../../session/residency.ts";
 import type { Tensor } from "../../session/runtime.ts";
 import type { StageContext } from "../family.ts";
+import { keepOutputs } from "../floats.ts";
 import { timesGraph } from "./conditions.ts";
 import type { DecoderConfig, NexusGenConfig } from "./config.ts";
 
@@ -33,7 +34,8 @@ export class NexusTimes implements OpenStage {
     const graph = timesGraph(steps, this.#decoder, { float: runtime.float, quantization });
     const session = await runtime.createSession(graph, weights.tensors);
     const input = runtime.createTensor("f32", [steps], times);
-    const tables = await session.run({ times: input });
+    const outputs = await session.run({ times: input });
+    const tables = keepOutputs(runtime, outputs);
     input.dispose();
     await session.dispose();
     NexusTimes.#made += 1;
