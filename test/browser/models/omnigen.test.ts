@@ -1,9 +1,8 @@
 // OmniGen on WebGPU, checkpoint to pixels, beside the authors' code.
-import { expect, test } from "vitest";
 import type { Pixels } from "../../../src/base/pixels.ts";
 import { createWebGpuRuntime } from "../../../src/session/webgpu-runtime.ts";
 import { runOmniGenParity } from "../../contract/omnigen-parity.ts";
-import { compareRun, type OmniGenGoldens } from "../../contract/omnigen-stages.ts";
+import type { OmniGenGoldens } from "../../contract/omnigen-stages.ts";
 import { openModel } from "../../support/open-model.ts";
 import { parseGoldens } from "../../support/safetensors-file.ts";
 
@@ -17,16 +16,6 @@ for (const name of ["a", "b"]) {
   };
   const goldens = await fetchGoldens(name);
   runOmniGenParity({ checkpoint: `${name} on WebGPU`, goldens, open });
-  if (name === "b") continue;
-
-  test("the loop is captured and proven", async () => {
-    const model = await open();
-    const [run] = goldens.json.runs;
-    if (run === undefined) throw new Error("goldens have runs");
-    await compareRun(model.stages, goldens, run);
-    expect(model.info()).toMatchObject({ captured: { flow: true }, notes: [] });
-    await model.dispose();
-  }, 120_000);
 }
 
 async function fetchGoldens(name: string): Promise<OmniGenGoldens> {
