@@ -11,6 +11,7 @@ import {
   cast,
   concat,
   gatherRows,
+  pixelShuffle,
   reshape,
   split,
   splitSizes,
@@ -286,12 +287,16 @@ function toPatches(g: GraphBuilder, latents: Value): Value {
   return reshape(g, turned, [1, rows * columns, channels * PATCH * PATCH]);
 }
 
+/**
+ * The inverse for several rows. Its last operation computes: one that only renames the shape would be a copy
+ * into the graph's output, which a captured run does not repeat.
+ */
 function fromPatches(
   g: GraphBuilder,
   patches: Value,
   [count, channels, height, width]: readonly [number, number, number, number],
 ): Value {
-  const [rows, columns] = [height / PATCH, width / PATCH];
-  const cut = reshape(g, patches, [count, rows, columns, channels, PATCH, PATCH]);
-  return reshape(g, transpose(g, cut, [0, 3, 1, 4, 2, 5]), [count, channels, height, width]);
+  const features = channels * PATCH * PATCH;
+  const grid = reshape(g, patches, [count, height / PATCH, width / PATCH, features]);
+  return pixelShuffle(g, transpose(g, grid, [0, 3, 1, 2]), PATCH);
 }
