@@ -49,16 +49,16 @@ export class PiscesImaginer {
     const core = await this.#coreFor(ids.length + config.vectors);
     signal?.throwIfAborted();
     const caption = await embedIds(runtime, this.#embed, ids.slice(0, -1));
-    await core.prefill(caption);
-    caption.dispose();
     const begin = await embedIds(runtime, this.#embed, ids.slice(-1));
     const vectors = runtime.createTensor(runtime.float, [1, config.vectors, config.vectorSize]);
     try {
+      await core.prefill(caption);
       await generateEmbeddings(runtime, core, { begin, vectors, signal });
     } catch (error) {
       vectors.dispose();
       throw error;
     } finally {
+      caption.dispose();
       begin.dispose();
     }
     return vectors;
