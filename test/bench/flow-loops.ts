@@ -45,16 +45,3 @@ function eulerStep(
     latents[index] = (latents[index] ?? 0) + stepSize * mixed;
   }
 }
-
-/** Largest difference of the latents that the two loops end with; a benchmark of two different things is none. */
-export async function differenceOfLoops(setting: LoopSetting): Promise<number> {
-  const { runtime, drawing } = setting;
-  const { field } = drawing.parts;
-  await residentLoop(setting);
-  const resident = await runtime.read(field.latents);
-  await plainLoop(setting);
-  const plain = await runtime.read(field.latents);
-  return Math.max(
-    ...Array.from(resident, (value, index) => Math.abs(value - (plain[index] ?? NaN))),
-  );
-}

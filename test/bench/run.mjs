@@ -32,21 +32,28 @@ const subjects = [
   { modelName: name, isRandom: false },
   ...(values.model === EMBEDDED ? [{ modelName: "random-janusflow", isRandom: true }] : []),
 ];
+const machine = describeMachine();
+const commit = describeCommit();
+console.log(`\n${values.quantization}, ${values.steps} steps, commit ${commit}\n${machine}`);
 /** @type {import("./row.ts").Row[]} */
 const rows = [];
-let adapterName = "";
 for (const subject of subjects) {
   const { report, peakBytes } = await measure(subject);
-  adapterName = report.adapter;
   const family = report.rows[0]?.family ?? "";
   const heap = { family, model: subject.modelName, metric: "heap.peakBytes" };
-  rows.push(...report.rows, { ...heap, value: peakBytes, unit: "bytes" });
-}
-const run = { machine: describeMachine(), adapter: adapterName, commit: describeCommit(), rows };
-printTable(run);
-if (values.json !== undefined) {
-  mkdirSync(dirname(resolve(values.json)), { recursive: true });
-  writeFileSync(values.json, `${JSON.stringify(run, null, 2)}\n`);
+  const measured = [
+    ...report.rows,
+    /** @type {const} */ ({ ...heap, value: peakBytes, unit: "bytes" }),
+  ];
+  rows.push(...measured);
+  console.log(`\n${subject.modelName}, ${report.adapter}`);
+  printRows(measured);
+  // What is measured is kept, should the next one fail.
+  if (values.json !== undefined) {
+    mkdirSync(dirname(resolve(values.json)), { recursive: true });
+    const run = { machine, adapter: report.adapter, commit, rows };
+    writeFileSync(values.json, `${JSON.stringify(run, null, 2)}\n`);
+  }
 }
 
 /** @param {{ modelName: string, isRandom: boolean }} subject */
@@ -71,17 +78,9 @@ function measure(subject) {
   });
 }
 
-/**
- * @param {{ machine: string, adapter: string, commit: string,
- *   rows: readonly { model: string, metric: string, value: number, unit: string, baseline?: number, ratio?: number }[] }} measured
- */
-function printTable({ machine, adapter, commit, rows: lines }) {
-  console.log(`\n${values.quantization}, ${values.steps} steps, commit ${commit}`);
-  console.log(`${machine}\n${adapter}`);
-  let shown = "";
-  for (const { model: of, metric, value, unit, baseline, ratio } of lines) {
-    if (of !== shown) console.log(`\n${of}`);
-    shown = of;
+/** @param {readonly import("./row.ts").Row[]} measured */
+function printRows(measured) {
+  for (const { metric, value, unit, baseline, ratio } of measured) {
     const against =
       baseline === undefined ? "" : `   against ${number(baseline)}: ${number(ratio ?? 0)} x`;
     console.log(`${metric.padEnd(20)} ${number(value).padStart(14)} ${unit.padEnd(6)}${against}`);
