@@ -38,6 +38,8 @@ export interface JanusConfig {
   /** Pixels, of a picture that is seen and of one that is drawn. */
   readonly imageSize: number;
   readonly tags: ImageTags;
+  /** Guidance of a drawing when nothing else is asked for. */
+  readonly guidance: number;
 }
 
 /** Codes of one picture. */
@@ -81,10 +83,14 @@ export function parseJanusConfig(files: CheckpointFiles): JanusConfig {
     grid: [side, side],
     imageSize,
     tags: readTags(files["processor_config.json"]),
+    guidance: readGuidance(files["generation_config.json"]),
   };
 }
 
-type ArchitectureParts = Omit<JanusConfig, "preprocess" | "grid" | "imageSize" | "tags">;
+type ArchitectureParts = Omit<
+  JanusConfig,
+  "preprocess" | "grid" | "imageSize" | "tags" | "guidance"
+>;
 
 function readOriginal(config: ConfigReader): ArchitectureParts {
   const names = ORIGINAL_NAMES;
@@ -248,4 +254,12 @@ function readTags(json: unknown): ImageTags {
     end: reader.text("image_end_tag", "<end_of_image>"),
     pad: reader.text("pad_tag", "<｜▁pad▁｜>"),
   };
+}
+
+// Transformers writes it there; DeepSeek's scripts have 5 as a constant.
+// https://github.com/deepseek-ai/Janus/blob/1daa72f/generation_inference.py#L50
+function readGuidance(json: unknown): number {
+  const generation = new ConfigReader(json ?? {}, "generation_config.json");
+  const rule = { min: 0, max: 100, fallback: 5 };
+  return generation.section("generation_kwargs").number("guidance_scale", rule);
 }

@@ -171,5 +171,5 @@ export class JanusDrawer {
 /** The numbers of the reference's generate(); a picture has as many steps as codes. */
 export function drawDefaults(config: JanusConfig): DrawDefaults {
   const { imageSize: size } = config;
-  return { width: size, height: size, steps: codesPerPicture(config), guidance: 5 };
+  return { width: size, height: size, steps: codesPerPicture(config), guidance: config.guidance };
 }

@@ -20,6 +20,7 @@ export const janus: Family<JanusConfig> = {
     { name: "tokenizer_config.json", isRequired: false },
     { name: "preprocessor_config.json", isRequired: false },
     { name: "processor_config.json", isRequired: false },
+    { name: "generation_config.json", isRequired: false },
   ],
   companions: {},
   matches: isJanusConfig,

@@ -21,6 +21,13 @@ function withPart(key: string, params: object): Record<string, unknown> {
 }
 
 describe("parseJanusConfig", () => {
+  test("guides as its generation_config.json says, else as the authors' script does", () => {
+    const files = { "config.json": PRO_7B };
+    expect(parseJanusConfig(files).guidance).toBe(5);
+    const generation = { generation_kwargs: { guidance_scale: 1.5 } };
+    expect(parseJanusConfig({ ...files, "generation_config.json": generation }).guidance).toBe(1.5);
+  });
+
   test("fills what Janus-Pro-7B leaves to LlamaConfig", () => {
     const config = parseJanusConfig({ "config.json": PRO_7B });
     expect(config.language).toMatchObject({
