@@ -1,6 +1,8 @@
 // A session for a loop: captured where the device can, and proven before it is trusted. Capture replays a
 // recorded command list; known onnxruntime bugs make some replays silently wrong (microsoft/onnxruntime
-// #29594, #28325), so captured and uncaptured outputs are compared once, at load.
+// #29594, #28325), so captured and uncaptured outputs are compared once, at load. One cause is known: a Reshape
+// that writes an output is a copy, which the replay does not repeat; so is what onnxruntime fuses MatMul and
+// Add of a bias [N] into. A loop body ends in a node that computes, or in a bias of shape [1, 1, N].
 import { assert, present } from "../base/assert.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Runtime, Session, Tensor, TensorData, WeightTensors } from "./runtime.ts";
