@@ -1,5 +1,5 @@
 // A core with its key/value cache that emits vectors: prefill fills the cache in place, decode adds one
-// embedding to it. The sibling of cached-core.ts, whose decode reads a token.
+// vector to it. The sibling of cached-core.ts, whose decode reads a token.
 import { assert, present } from "../base/assert.ts";
 import type { Graph } from "../graph/graph.ts";
 import { createLoopSession, type LoopSession } from "../session/loop-session.ts";
@@ -9,9 +9,13 @@ import type { EmbeddingCore } from "./generate-embeddings.ts";
 
 /** Sizes and graphs of a core. */
 export interface CachedEmbeddingCoreOptions {
-  /** `embeddings` [1, S, hidden] -> `hidden` [1, 1, hidden] of the last slot. */
+  /** `embeddings` [1, S, hidden] -> `vector` [1, 1, width] behind the last slot. */
   readonly prefill: Graph;
-  /** `embedding` [1, 1, hidden] -> `vector` [1, 1, width], `next` [1, 1, hidden]. */
+  /**
+   * `previous` [1, 1, width] -> `vector` [1, 1, width]. What turns a vector into an embedding belongs at the
+   * beginning: with a second output for the embedding, at the end, the loop went wrong on WebGPU behind a capture
+   * that had been proven by the vector alone (onnxruntime-web 1.30, SwiftShader).
+   */
   readonly decode: Graph;
   readonly layers: number;
   readonly kvHeads: number;
@@ -24,8 +28,7 @@ export interface CachedEmbeddingCoreOptions {
 
 /** What both graphs read and write. */
 interface CoreState {
-  readonly embedding: Tensor;
-  readonly next: Tensor;
+  readonly previous: Tensor;
   readonly vector: Tensor;
   readonly lastIndex: Tensor;
   readonly total: Tensor;
@@ -35,8 +38,7 @@ interface CoreState {
 
 /** A core whose cache, lengths and vectors live on the device. */
 export class CachedEmbeddingCore implements EmbeddingCore {
-  readonly embedding: Tensor;
-  readonly next: Tensor;
+  readonly previous: Tensor;
   readonly vector: Tensor;
   readonly place: readonly [Tensor, Tensor];
   readonly capacity: number;
@@ -58,8 +60,7 @@ export class CachedEmbeddingCore implements EmbeddingCore {
     this.#prefill = prefill;
     this.#decode = decode;
     this.capacity = capacity;
-    this.embedding = state.embedding;
-    this.next = state.next;
+    this.previous = state.previous;
     this.vector = state.vector;
     this.place = [state.lastIndex, state.total];
   }
@@ -71,13 +72,13 @@ export class CachedEmbeddingCore implements EmbeddingCore {
     options: CachedEmbeddingCoreOptions,
   ): Promise<CachedEmbeddingCore> {
     const state = await createState(runtime, options);
-    const { embedding, next, vector, caches } = state;
+    const { previous, vector, caches } = state;
     const prefill = await runtime.createSession(options.prefill, weights);
     const decode = await createLoopSession(runtime, {
       graph: options.decode,
       weights,
-      feeds: { embedding, ...cacheFeeds(state) },
-      fetches: { vector, next, ...cachePorts(caches, "present") },
+      feeds: { previous, ...cacheFeeds(state) },
+      fetches: { vector, ...cachePorts(caches, "present") },
       probe: "vector",
     });
     return new CachedEmbeddingCore(runtime, options.capacity, state, prefill, decode);
@@ -92,17 +93,16 @@ export class CachedEmbeddingCore implements EmbeddingCore {
     return this.#length;
   }
 
-  /** Runs embeddings [1, S, hidden] into an empty cache. */
+  /** Runs embeddings [1, S, hidden] into an empty cache; `vector` is the one behind the last slot. */
   async prefill(embeddings: Tensor): Promise<void> {
     const runtime = this.#runtime;
-    const { lastIndex, total, caches } = this.#state;
+    const { vector, lastIndex, total, caches } = this.#state;
     const length = present(embeddings.shape[1], "slots");
     assert(length <= this.capacity, `${length} slots fit into ${this.capacity}`);
     runtime.write(lastIndex, Int32Array.of(length - 1));
     runtime.write(total, Int32Array.of(length));
     const feeds = { embeddings, ...cacheFeeds(this.#state) };
-    const { hidden } = await this.#prefill.run(feeds, cachePorts(caches, "present"));
-    hidden?.dispose();
+    await this.#prefill.run(feeds, { vector, ...cachePorts(caches, "present") });
     this.#length = length;
   }
 
@@ -124,19 +124,14 @@ async function createState(
   runtime: Runtime,
   options: CachedEmbeddingCoreOptions,
 ): Promise<CoreState> {
-  const stable = (name: string): Promise<Tensor> => {
-    const port = options.decode.outputs.find((output) => output.name === name);
-    return runtime.createStableTensor(runtime.float, present(port, name).shape.map(Number));
-  };
-  const [next, vector] = [await stable("next"), await stable("vector")];
-  const embedding = runtime.createTensor(runtime.float, next.shape);
-  // Zeros would go through any graph as zeros, and prove nothing about its capture. Bytes of 0x3c are 0.0115 in
-  // f32 and 1.06 in f16.
-  runtime.write(embedding, new Uint8Array(embedding.byteLength).fill(0x3c));
+  const port = options.decode.outputs.find(({ name }) => name === "vector");
+  const shape = present(port, "vector").shape.map(Number);
+  const previous = runtime.createTensor(runtime.float, shape);
+  // Zeros prove little about a capture. Bytes of 0x3c are 0.0115 in f32 and 1.06 in f16.
+  runtime.write(previous, new Uint8Array(previous.byteLength).fill(0x3c));
   return {
-    embedding,
-    next,
-    vector,
+    previous,
+    vector: await runtime.createStableTensor(runtime.float, shape),
     lastIndex: runtime.createTensor("i32", [1]),
     total: runtime.createTensor("i32", [1], Int32Array.of(1)),
     caches: await createLayerCaches(runtime, options, 1),

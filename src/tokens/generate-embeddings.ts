@@ -1,30 +1,26 @@
-// The autoregressive loop of vectors: what comes out goes in again through a projection, no token in between.
-// Knows an embedding to feed back and a decode step; knows nothing about pictures, models or onnxruntime.
-// Everything stays on the device: one upload before the first step, and nothing is read back.
+// The autoregressive loop of vectors: what comes out goes in again, no token in between. Knows a vector to feed
+// back and a decode step; knows nothing about pictures, models or onnxruntime. Everything stays on the device: one
+// upload before the first step, and nothing is read back.
 import { present } from "../base/assert.ts";
 import type { Runtime, Tensor } from "../session/runtime.ts";
 
 /** A core whose cache is filled: what the loop needs of it. */
 export interface EmbeddingCore {
-  /** [1, 1, hidden]: what the next step reads. */
-  readonly embedding: Tensor;
-  /** [1, 1, hidden]: the newest vector as an embedding; written by every step. */
-  readonly next: Tensor;
-  /** [1, 1, width]: the newest vector; written by every step. */
+  /** [1, 1, width]: what the next step reads. */
+  readonly previous: Tensor;
+  /** [1, 1, width]: the newest vector; filled by the prefill, then by every step. */
   readonly vector: Tensor;
-  /** Slots of the cache that are filled. */
+  /** Slots of the cache that the prefill has filled. */
   readonly length: number;
-  /** i32 [2]: place of the slot that the next step fills, and the number of slots with it. */
+  /** i32 [1] each: place of the slot that the next step fills, and the number of slots with it. */
   readonly place: readonly [lastIndex: Tensor, total: Tensor];
-  /** Runs one embedding through the core; returns when the work is queued. */
+  /** Runs one vector through the core; returns when the work is queued. */
   decode(): Promise<void>;
 }
 
-/** How a sequence begins and where it goes. */
+/** Where a sequence goes. */
 export interface GenerateEmbeddingsOptions {
-  /** [1, 1, hidden]: what the first step reads. */
-  readonly begin: Tensor;
-  /** [1, count, width]: receives one vector from every step. */
+  /** [1, count, width]: receives the prefill's vector and one from every step. */
   readonly vectors: Tensor;
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,27 +37,28 @@ const BYTES = 4;
 export async function generateEmbeddings(
   runtime: Runtime,
   core: EmbeddingCore,
-  { begin, vectors, signal }: GenerateEmbeddingsOptions,
+  { vectors, signal }: GenerateEmbeddingsOptions,
 ): Promise<void> {
   const count = present(vectors.shape[1], "count");
-  const first = core.length;
-  // Row k: the length before and behind step k.
-  const lengths = Int32Array.from({ length: count + 1 }, (_, step) => first + step);
+  // Row k: the length before and behind the step that emits vector k + 1.
+  const lengths = Int32Array.from({ length: count + 1 }, (_, step) => core.length + step);
   const places = runtime.createTensor("i32", [count + 1], lengths);
   const [lastIndex, total] = core.place;
   const bytes = core.vector.byteLength;
   const fences: Promise<void>[] = [];
+  const step = async (index: number): Promise<void> => {
+    runtime.copy(places, lastIndex, { sourceOffset: (index - 1) * BYTES, bytes: BYTES });
+    runtime.copy(places, total, { sourceOffset: index * BYTES, bytes: BYTES });
+    runtime.copy(core.vector, core.previous);
+    await core.decode();
+  };
   try {
-    runtime.copy(begin, core.embedding);
-    for (let step = 0; step < count; step++) {
+    for (let index = 0; index < count; index++) {
       signal?.throwIfAborted();
-      runtime.copy(places, lastIndex, { sourceOffset: step * BYTES, bytes: BYTES });
-      runtime.copy(places, total, { sourceOffset: (step + 1) * BYTES, bytes: BYTES });
-      await core.decode();
-      runtime.copy(core.vector, vectors, { targetOffset: step * bytes, bytes });
-      runtime.copy(core.next, core.embedding);
+      if (index > 0) await step(index);
+      runtime.copy(core.vector, vectors, { targetOffset: index * bytes, bytes });
       fences.push(runtime.fence());
-      await fences[step - STEPS_IN_FLIGHT + 1];
+      await fences[index - STEPS_IN_FLIGHT + 1];
     }
     await fences.at(-1);
     signal?.throwIfAborted();

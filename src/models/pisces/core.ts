@@ -39,39 +39,39 @@ export function decodeGraph(config: PiscesConfig, capacity: number, options: Gra
   return g.build();
 }
 
-/** Embeddings [1, S, hidden] of a caption -> hidden [1, 1, hidden] of the last position; no text head. */
-export function captionGraph(
-  { language }: PiscesConfig,
-  capacity: number,
-  options: GraphOptions,
-): Graph {
+/** Embeddings [1, S, hidden] of a caption and image start -> the first vector [1, 1, vector size]; no text head. */
+export function captionGraph(config: PiscesConfig, capacity: number, options: GraphOptions): Graph {
+  const { language } = config;
   const g = new GraphBuilder({ name: "caption", ...options });
   const embeddings = g.input("embeddings", g.float, [1, "S", language.hiddenSize]);
   const hidden = llamaBody(g, embeddings, language, { kind: "cached", capacity });
-  g.output("hidden", slice(g, hidden, { axis: 1, start: -1 }));
+  g.output("vector", vectorHead(g, slice(g, hidden, { axis: 1, start: -1 }), config));
   return g.build();
 }
 
 /**
- * One embedding [1, 1, hidden] -> the vector that follows, [1, 1, vector size], and the embedding that it
- * comes back as, `next` [1, 1, hidden]. Static shapes: this graph is captured.
+ * One vector, `previous` [1, 1, vector size] -> the vector that follows, of the same shape. Static shapes: this
+ * graph is captured.
  *
  * @see https://github.com/baaivision/Emu/blob/main/Emu2/emu/modeling_emu.py
  */
-export function imagineGraph(
-  { language, vectorSize }: PiscesConfig,
-  capacity: number,
-  options: GraphOptions,
-): Graph {
+export function imagineGraph(config: PiscesConfig, capacity: number, options: GraphOptions): Graph {
+  const { language, vectorSize } = config;
   const g = new GraphBuilder({ name: "imagine", ...options });
-  const embeddings = g.input("embedding", g.float, [1, 1, language.hiddenSize]);
-  const hidden = llamaBody(g, embeddings, language, { kind: "cached", capacity });
-  const head = { weight: "generation_head.weight", out: vectorSize, keepAtLeast: "f16" as const };
-  const vector = linear(g, hidden, head);
+  const previous = g.input("previous", g.float, [1, 1, vectorSize]);
   const name = "generation_projector";
-  g.output("next", projector(g, vector, { name, hiddenSize: language.hiddenSize }));
-  g.output("vector", vector);
+  const embeddings = projector(g, previous, { name, hiddenSize: language.hiddenSize });
+  const hidden = llamaBody(g, embeddings, language, { kind: "cached", capacity });
+  g.output("vector", vectorHead(g, hidden, config));
   return g.build();
+}
+
+function vectorHead(g: GraphBuilder, hidden: Value, { vectorSize }: PiscesConfig): Value {
+  return linear(g, hidden, {
+    weight: "generation_head.weight",
+    out: vectorSize,
+    keepAtLeast: "f16",
+  });
 }
 
 function embedTokens(g: GraphBuilder, ids: Value, { language }: PiscesConfig): Value {

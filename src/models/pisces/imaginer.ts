@@ -48,18 +48,16 @@ export class PiscesImaginer {
     const { runtime, config } = this.#context;
     const core = await this.#coreFor(ids.length + config.vectors);
     signal?.throwIfAborted();
-    const caption = await embedIds(runtime, this.#embed, ids.slice(0, -1));
-    const begin = await embedIds(runtime, this.#embed, ids.slice(-1));
+    const caption = await embedIds(runtime, this.#embed, ids);
     const vectors = runtime.createTensor(runtime.float, [1, config.vectors, config.vectorSize]);
     try {
       await core.prefill(caption);
-      await generateEmbeddings(runtime, core, { begin, vectors, signal });
+      await generateEmbeddings(runtime, core, { vectors, signal });
     } catch (error) {
       vectors.dispose();
       throw error;
     } finally {
       caption.dispose();
-      begin.dispose();
     }
     return vectors;
   }

@@ -2,12 +2,11 @@ import { describe, expect, test } from "vitest";
 import { generateEmbeddings, type EmbeddingCore } from "../../../src/tokens/generate-embeddings.ts";
 import { createFakeRuntime, dataOf, type FakeRuntime } from "../../support/fake-runtime.ts";
 
-/** A core that says where it is and what it reads: vector = [place, total, embedding], next = embedding + 1. */
+/** A core that says where it is and what it reads: vector = [place, total, last of the previous one + 1]. */
 function createEchoCore(runtime: FakeRuntime, length: number) {
   const core: EmbeddingCore & { decodes: number } = {
-    embedding: runtime.createTensor("f32", [1, 1, 1]),
-    next: runtime.createTensor("f32", [1, 1, 1]),
-    vector: runtime.createTensor("f32", [1, 1, 3]),
+    previous: runtime.createTensor("f32", [1, 1, 3]),
+    vector: runtime.createTensor("f32", [1, 1, 3], Float32Array.of(0, 0, 40)),
     length,
     place: [runtime.createTensor("i32", [1]), runtime.createTensor("i32", [1])],
     decodes: 0,
@@ -15,9 +14,8 @@ function createEchoCore(runtime: FakeRuntime, length: number) {
       core.decodes += 1;
       const [place = 0] = dataOf(core.place[0]);
       const [total = 0] = dataOf(core.place[1]);
-      const [embedding = 0] = dataOf(core.embedding);
-      dataOf(core.vector).set([place, total, embedding]);
-      dataOf(core.next).set([embedding + 1]);
+      const [, , last = 0] = dataOf(core.previous);
+      dataOf(core.vector).set([place, total, last + 1]);
     },
   };
   return core;
@@ -27,45 +25,44 @@ function start(holdFences = false) {
   const runtime = createFakeRuntime();
   runtime.holdFences = holdFences;
   const core = createEchoCore(runtime, 7);
-  const begin = runtime.createTensor("f32", [1, 1, 1], Float32Array.of(40));
   const vectors = runtime.createTensor("f32", [1, 4, 3]);
-  return { runtime, core, begin, vectors };
+  return { runtime, core, vectors };
 }
 
 describe("generateEmbeddings", () => {
   test("feeds every step with what the one before gave, one place on", async () => {
-    const { runtime, core, begin, vectors } = start();
-    await generateEmbeddings(runtime, core, { begin, vectors });
-    expect([...dataOf(vectors)]).toEqual([7, 8, 40, 8, 9, 41, 9, 10, 42, 10, 11, 43]);
+    const { runtime, core, vectors } = start();
+    await generateEmbeddings(runtime, core, { vectors });
+    expect([...dataOf(vectors)]).toEqual([0, 0, 40, 7, 8, 41, 8, 9, 42, 9, 10, 43]);
   });
 
   test("reads nothing back and uploads nothing between its steps", async () => {
-    const { runtime, core, begin, vectors } = start();
-    await generateEmbeddings(runtime, core, { begin, vectors });
+    const { runtime, core, vectors } = start();
+    await generateEmbeddings(runtime, core, { vectors });
     expect(runtime.counters).toMatchObject({ readbacks: 0, uploads: 0 });
   });
 
   test("runs at most two steps ahead of the device", async () => {
-    const { runtime, core, begin, vectors } = start(true);
-    const done = generateEmbeddings(runtime, core, { begin, vectors });
+    const { runtime, core, vectors } = start(true);
+    const done = generateEmbeddings(runtime, core, { vectors });
     const settle = async (): Promise<void> => {
       for (let turn = 0; turn < 20; turn++) await Promise.resolve();
     };
     await settle();
-    expect(core.decodes).toBe(2);
+    expect(core.decodes).toBe(1);
     runtime.settleFence();
     await settle();
-    expect(core.decodes).toBe(3);
+    expect(core.decodes).toBe(2);
     for (let step = 1; step < 4; step++) {
       runtime.settleFence();
       await settle();
     }
     await done;
-    expect(core.decodes).toBe(4);
+    expect(core.decodes).toBe(3);
   });
 
   test("stops at an abort with the signal's reason and keeps nothing", async () => {
-    const { runtime, core, begin, vectors } = start();
+    const { runtime, core, vectors } = start();
     const controller = new AbortController();
     const reason = new Error("enough");
     const decode = core.decode.bind(core);
@@ -75,9 +72,7 @@ describe("generateEmbeddings", () => {
     };
     const before = runtime.tensors.length;
     const { signal } = controller;
-    await expect(generateEmbeddings(runtime, core, { begin, vectors, signal })).rejects.toBe(
-      reason,
-    );
+    await expect(generateEmbeddings(runtime, core, { vectors, signal })).rejects.toBe(reason);
     expect(core.decodes).toBe(2);
     expect(runtime.tensors.slice(before).every(({ isDisposed }) => isDisposed)).toBe(true);
   });

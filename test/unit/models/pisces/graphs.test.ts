@@ -1,4 +1,4 @@
-// Single graphs beside transformers: what the tower sees, and the core's hidden state where a picture begins.
+// Single graphs beside transformers: what the tower sees, and the first vector of a picture.
 import { describe, expect, test } from "vitest";
 import { siglipTower } from "../../../../src/graph/blocks/siglip.ts";
 import { ropeTables } from "../../../../src/graph/blocks/llama.ts";
@@ -44,10 +44,10 @@ describe.each(["a", "b"] as const)("checkpoint %s", (name) => {
   });
 
   test.each(["cond", "uncond", "negative"] as const)(
-    "the hidden state behind the prompt %s is LlamaForCausalLM's",
+    "the first vector behind the prompt %s is LlamaForCausalLM's",
     async (row) => {
       const ids = json.generate.promptIds[row];
-      const { headDim, kvHeads, layers, hiddenSize } = config.language;
+      const { headDim, kvHeads, layers } = config.language;
       const capacity = ids.length;
       const { embeddings } = await runGraph(embedGraph(config, OPTIONS), {
         inputs: { ids },
@@ -59,7 +59,7 @@ describe.each(["a", "b"] as const)("checkpoint %s", (name) => {
         [`past.${layer}.key`, cache],
         [`past.${layer}.value`, cache],
       ]).flat();
-      const { hidden } = await runGraph(captionGraph(config, capacity, OPTIONS), {
+      const { vector } = await runGraph(captionGraph(config, capacity, OPTIONS), {
         inputs: {
           embeddings: embeddings?.values ?? [],
           seqlens_k: [capacity - 1],
@@ -70,8 +70,8 @@ describe.each(["a", "b"] as const)("checkpoint %s", (name) => {
         },
         weights,
       });
-      const expected = golden(`generate.${row}.hidden`).slice(0, hiddenSize);
-      expect(relativeError(hidden?.values ?? [], expected)).toBeLessThan(1e-4);
+      const expected = golden(`generate.${row}.vectors`).slice(0, config.vectorSize);
+      expect(relativeError(vector?.values ?? [], expected)).toBeLessThan(1e-4);
     },
   );
 });
