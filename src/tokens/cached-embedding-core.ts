@@ -12,9 +12,9 @@ export interface CachedEmbeddingCoreOptions {
   /** `embeddings` [1, S, hidden] -> `vector` [1, 1, width] behind the last slot. */
   readonly prefill: Graph;
   /**
-   * `previous` [1, 1, width] -> `vector` [1, 1, width]. What turns a vector into an embedding belongs at the
-   * beginning: with a second output for the embedding, at the end, the loop went wrong on WebGPU behind a capture
-   * that had been proven by the vector alone (onnxruntime-web 1.30, SwiftShader).
+   * `previous` [1, 1, width] -> `vector` [1, 1, width], its only result beside the cache. A projection of the
+   * vector belongs at the beginning: at the end it would be a second output that ends in a bias, which replays do
+   * not write (session/loop-session.ts), and the proof of a capture looks at one output.
    */
   readonly decode: Graph;
   readonly layers: number;
