@@ -15,6 +15,7 @@ const MIN_MAJOR_VERSION = 124;
 export function chromiumArguments() {
   return [
     "--no-sandbox", // containers and root have no user namespace to build one in
+    "--disable-dev-shm-usage", // containers have little shared memory, and a tab dies where it ends
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
