@@ -4,6 +4,7 @@ import type { Graph } from "../../graph/graph.ts";
 import type { Quantization } from "../../base/dtype.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import type { SeeingWriter } from "../seeing-writer.ts";
 import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { JanusFlowConfig } from "./config.ts";
 import { embedGraph, prefillGraph, promptGraph } from "./core.ts";
@@ -12,7 +13,7 @@ import { decoderGraph } from "./latents.ts";
 import { findTokens } from "./prompt.ts";
 import { velocityGraph } from "./velocity.ts";
 import { visionGraph } from "./vision.ts";
-import { JanusFlowWriter } from "./writer.ts";
+import { createWriter } from "./writer.ts";
 
 /** The graphs of both stages; sequence sizes do not matter for the weights they bind. */
 export function janusFlowGraphs(
@@ -55,7 +56,7 @@ export async function createJanusFlowStages(
     graphs: graphs.understand,
     open: () => {
       onStage?.("understand");
-      return JanusFlowWriter.create(context, tokens);
+      return createWriter(context, tokens);
     },
   });
   const draw = residency.add({
@@ -88,7 +89,7 @@ export async function createJanusFlowStages(
 
 function stagesInfo(
   { residency }: StageContext<JanusFlowConfig>,
-  writer: JanusFlowWriter | undefined,
+  writer: SeeingWriter | undefined,
   drawer: JanusFlowDrawer | undefined,
 ): StagesInfo {
   const loops = { decode: writer?.capture, flow: drawer?.capture };

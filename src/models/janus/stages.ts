@@ -4,6 +4,7 @@ import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import type { SeeingWriter } from "../seeing-writer.ts";
 import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { JanusConfig } from "./config.ts";
 import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
@@ -11,7 +12,7 @@ import { drawDefaults, JanusDrawer } from "./drawer.ts";
 import { pictureGraph } from "./picture.ts";
 import { findTokens } from "./prompt.ts";
 import { visionGraph } from "./vision.ts";
-import { JanusWriter } from "./writer.ts";
+import { createWriter } from "./writer.ts";
 
 /** The graphs of both stages; sequence sizes do not matter for the weights they bind. */
 export function janusGraphs(
@@ -54,7 +55,7 @@ export async function createJanusStages(context: StageContext<JanusConfig>): Pro
     graphs: graphs.understand,
     open: () => {
       onStage?.("understand");
-      return JanusWriter.create(context, tokens);
+      return createWriter(context, tokens);
     },
   });
   const draw = residency.add({
@@ -87,7 +88,7 @@ export async function createJanusStages(context: StageContext<JanusConfig>): Pro
 
 function stagesInfo(
   { residency }: StageContext<JanusConfig>,
-  writer: JanusWriter | undefined,
+  writer: SeeingWriter | undefined,
   drawer: JanusDrawer | undefined,
 ): StagesInfo {
   const loops = { decode: writer?.capture, draw: drawer?.capture };

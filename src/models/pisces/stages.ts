@@ -5,6 +5,7 @@ import type { Graph } from "../../graph/graph.ts";
 import type { ResidentStage } from "../../session/residency.ts";
 import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
 import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
+import type { SeeingWriter } from "../seeing-writer.ts";
 import { describeStages, distinctWeights } from "../stage-facts.ts";
 import type { PiscesConfig } from "./config.ts";
 import { captionGraph, embedGraph, imagineGraph, prefillGraph } from "./core.ts";
@@ -15,7 +16,7 @@ import { PiscesPainter } from "./painter.ts";
 import { findTokens, type PiscesTokens } from "./prompt.ts";
 import { velocityGraph } from "./velocity.ts";
 import { visionGraph } from "./vision.ts";
-import { PiscesWriter } from "./writer.ts";
+import { createWriter } from "./writer.ts";
 
 /** The graphs of every stage; sequence sizes do not matter for the weights they bind. */
 export function piscesGraphs(
@@ -76,7 +77,7 @@ export async function createPiscesStages(context: StageContext<PiscesConfig>): P
 }
 
 interface PiscesStages extends DrawerStages {
-  readonly understand: ResidentStage<PiscesWriter>;
+  readonly understand: ResidentStage<SeeingWriter>;
 }
 
 function addStages(context: StageContext<PiscesConfig>, tokens: PiscesTokens): PiscesStages {
@@ -88,7 +89,7 @@ function addStages(context: StageContext<PiscesConfig>, tokens: PiscesTokens): P
       graphs: graphs.understand,
       open: () => {
         onStage?.("understand");
-        return PiscesWriter.create(context, tokens);
+        return createWriter(context, tokens);
       },
     }),
     imagine: residency.add({
