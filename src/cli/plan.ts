@@ -100,13 +100,11 @@ function planQuantized(
 ): QuantizedPlan {
   const stored = weights.flatMap((weight) => storedParts(weight, storageOf(weight, quantization)));
   const storedBytes = sizeOf(stored);
-  const graphs = family.stageGraphs?.(config, { float: "f16", quantization });
-  const stages = graphs
-    ? Object.entries(graphs).map(([name, stage]) => ({
-        name,
-        parts: stage.flatMap(({ weightParts }) => weightParts),
-      }))
-    : [{ name: "model", parts: stored }];
+  const graphs = family.stageGraphs(config, { float: "f16", quantization });
+  const stages = Object.entries(graphs).map(([name, stage]) => ({
+    name,
+    parts: stage.flatMap(({ weightParts }) => weightParts),
+  }));
   const parts = stages.flatMap((stage) => stage.parts);
   const sizes = stages.map((stage) => ({ name: stage.name, bytes: sizeOf(stage.parts) }));
   return {

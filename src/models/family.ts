@@ -74,9 +74,9 @@ export interface Family<Config = unknown> {
   declareWeights(config: Config, quantization: Quantization): WeightDeclaration[];
   /**
    * The graphs of every stage by the stage's name, for telling sizes before anything is downloaded; sequence
-   * sizes do not matter. Without it, sizes are told for the whole model.
+   * sizes do not matter.
    */
-  stageGraphs?(config: Config, options: GraphOptions): Readonly<Record<string, readonly Graph[]>>;
+  stageGraphs(config: Config, options: GraphOptions): Readonly<Record<string, readonly Graph[]>>;
   /** Uploads weights and compiles graphs. */
   createStages(context: StageContext<Config>): Promise<Stages>;
 }

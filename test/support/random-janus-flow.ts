@@ -1,7 +1,7 @@
 // A JanusFlow of any size with random weights, as the files of its folder: for measuring sizes that no
 // embedded model has. It draws noise, at the speed of the real thing.
 import { parseJanusFlowConfig } from "../../src/models/janus-flow/config.ts";
-import { declareJanusFlowWeights } from "../../src/models/janus-flow/stages.ts";
+import { janusFlow } from "../../src/models/janus-flow/index.ts";
 import { safetensorsFile, weights, type TinyTensor } from "./tiny-checkpoint.ts";
 
 /** Sizes of a random JanusFlow. The picture is `imageSize` pixels wide and high. */
@@ -49,7 +49,7 @@ export function randomJanusFlow(
   for (const name of ["tokenizer.json", "tokenizer_config.json", "processor_config.json"]) {
     json[name] = parse(sideFiles[name]);
   }
-  const declarations = declareJanusFlowWeights(parseJanusFlowConfig(json), "f32");
+  const declarations = janusFlow.declareWeights(parseJanusFlowConfig(json), "f32");
   const tensorsOf = (companion: string): Record<string, TinyTensor> =>
     Object.fromEntries(
       declarations

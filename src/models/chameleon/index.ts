@@ -1,15 +1,11 @@
 // Chameleon: one causal core over text and the codes of pictures. Anole is Chameleon that draws.
 // Papers: https://arxiv.org/abs/2405.09818 https://arxiv.org/abs/2407.06135
 // Code: https://github.com/facebookresearch/chameleon/tree/dbbe47f https://github.com/GAIR-NLP/anole/tree/af563fa
+import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isChameleonConfig, parseChameleonConfig, type ChameleonConfig } from "./config.ts";
-import { META_FILES } from "./meta-layout.ts";
-import {
-  chameleonCapabilities,
-  chameleonGraphs,
-  createChameleonStages,
-  declareChameleonWeights,
-} from "./stages.ts";
+import { META_FILES, withMetaName } from "./meta-layout.ts";
+import { chameleonCapabilities, chameleonGraphs, createChameleonStages } from "./stages.ts";
 
 /** The family's entry in the registry. */
 export const chameleon: Family<ChameleonConfig> = {
@@ -27,7 +23,7 @@ export const chameleon: Family<ChameleonConfig> = {
   ],
   matches: isChameleonConfig,
   parse: parseChameleonConfig,
-  declareWeights: declareChameleonWeights,
+  declareWeights: weightsOf(chameleonGraphs, withMetaName),
   stageGraphs: chameleonGraphs,
   createStages: createChameleonStages,
 };

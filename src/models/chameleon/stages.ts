@@ -1,26 +1,15 @@
 // Binds Chameleon's graphs to a device: which weights each stage needs, and what the checkpoint can do.
 import { present } from "../../base/assert.ts";
-import type { Quantization } from "../../base/dtype.ts";
 import type { Capabilities } from "../../base/requests.ts";
-import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
 import type { ResidentStage } from "../../session/residency.ts";
-import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
-import type {
-  DrawStage,
-  GraphOptions,
-  InterleaveStage,
-  StageContext,
-  Stages,
-  StagesInfo,
-} from "../family.ts";
-import { describeStages, distinctWeights } from "../stage-facts.ts";
+import { drawStage, openTokenizer, StageBinder, writeStage } from "../bind-stages.ts";
+import type { GraphOptions, InterleaveStage, StageContext, Stages, StagesInfo } from "../family.ts";
 import type { ChameleonConfig } from "./config.ts";
 import { embedGraph, prefillGraph } from "./core.ts";
 import { ChameleonDrawer, drawDefaults, maxImages, WITHOUT_DECODER } from "./drawer.ts";
 import { ChameleonInterleaver } from "./interleaver.ts";
 import { decoderGraph, encoderGraph, PictureCodes } from "./picture-codes.ts";
-import { withMetaName } from "./meta-layout.ts";
 import type { ChameleonTokens } from "./prompt.ts";
 import { ChameleonWriter } from "./writer.ts";
 
@@ -29,69 +18,52 @@ export function chameleonCapabilities({ canDraw }: ChameleonConfig): Capabilitie
   return { generateText: true, generateImage: canDraw, editImage: canDraw, converse: canDraw };
 }
 
-/** The graphs of every stage; sequence sizes do not matter for the weights they bind. */
+/** The graphs of the one stage; sequence sizes do not matter for the weights they bind. */
 export function chameleonGraphs(
   config: ChameleonConfig,
   options: GraphOptions,
-): Record<string, Graph[]> {
+): Record<"core", Graph[]> {
   return {
-    encoder: [encoderGraph(config, options)],
-    core: [embedGraph(config, options), prefillGraph(config, 1, options)],
-    ...(config.canDraw ? { decoder: [decoderGraph(config, options)] } : {}),
+    // Text and pictures go through the same core, and the rest is small beside it.
+    core: [
+      encoderGraph(config, options),
+      embedGraph(config, options),
+      prefillGraph(config, 1, options),
+      ...(config.canDraw ? [decoderGraph(config, options)] : []),
+    ],
   };
-}
-
-/** Every weight that any stage binds, once each. */
-export function declareChameleonWeights(
-  config: ChameleonConfig,
-  quantization: Quantization,
-): WeightDeclaration[] {
-  const graphs = Object.values(chameleonGraphs(config, { float: "f32", quantization })).flat();
-  return distinctWeights(graphs).map(withMetaName);
 }
 
 /** Uploads the weights and compiles what the checkpoint can do. */
 export async function createChameleonStages(
   context: StageContext<ChameleonConfig>,
 ): Promise<Stages> {
-  const { config, files, runtime, residency, quantization, signal, onStage } = context;
+  const { config, files } = context;
   const { vocabulary, canDraw } = config;
-  const file = createTokenizer(files["tokenizer.json"], files["tokenizer_config.json"]);
-  const tokens = { tokenizer: file.withAddedTokens(vocabulary.controls), vocabulary };
-  const graphs = chameleonGraphs(config, { float: runtime.float, quantization });
-  // One stage: text and pictures go through the same core, and the rest is small beside it.
-  const core = residency.add({
-    name: "core",
-    graphs: Object.values(graphs).flat(),
-    open: () => {
-      onStage?.("core");
-      return openModel(context, tokens);
-    },
-  });
-  onStage?.("weights");
-  await residency.openAll(signal);
-  return {
-    runtime,
-    write: {
-      stopIds: new Set([vocabulary.eos]),
-      createTextStream: () => createTextStream(tokens.tokenizer),
-      prefill: async (messages, maxTokens, abort) =>
-        (await core.enter(abort)).writer.prefill(messages, maxTokens, abort),
-    },
-    ...(canDraw ? { draw: drawStage(config, core) } : { whyNoDrawing: WITHOUT_DECODER }),
-    ...(canDraw ? { interleave: interleaveStage(config, core) } : {}),
-    info: () => stagesInfo(context, core.opened),
-    dispose: () => residency.dispose(),
+  const tokenizer = openTokenizer(files).withAddedTokens(vocabulary.controls);
+  const binder = new StageBinder(context, chameleonGraphs);
+  const core = binder.add("core", () => openModel(context, { tokenizer, vocabulary }));
+  // The drawing loop is compiled by the first drawing: its caches take gigabytes.
+  const opened = await binder.open(() => ({
+    decode: core.opened?.writer.capture,
+    draw: core.opened?.drawer?.capture,
+  }));
+  const writer = { enter: async (abort?: AbortSignal) => (await core.enter(abort)).writer };
+  const write = writeStage(writer, { tokenizer, stopIds: new Set([vocabulary.eos]) });
+  if (!canDraw) {
+    return { ...opened, info: () => cannotDraw(opened), write, whyNoDrawing: WITHOUT_DECODER };
+  }
+  const drawer = {
+    enter: async (abort?: AbortSignal) => present((await core.enter(abort)).drawer, "drawer"),
   };
+  const facts = { maxImages: maxImages(config), defaults: () => drawDefaults(config) };
+  const draw = drawStage(drawer, facts);
+  return { ...opened, write, draw, interleave: interleaveStage(config, core) };
 }
 
-function drawStage(config: ChameleonConfig, core: ResidentStage<OpenChameleon>): DrawStage {
-  return {
-    maxImages: maxImages(config),
-    defaults: () => drawDefaults(config),
-    prepare: async (request, abort) =>
-      present((await core.enter(abort)).drawer, "drawer").prepare(request, abort),
-  };
+function cannotDraw(opened: Pick<Stages, "info">): StagesInfo {
+  const facts = opened.info();
+  return { ...facts, notes: [...facts.notes, WITHOUT_DECODER] };
 }
 
 function interleaveStage(
@@ -144,14 +116,4 @@ async function openModel(
       await embed.dispose();
     },
   };
-}
-
-function stagesInfo(
-  { config, residency }: StageContext<ChameleonConfig>,
-  opened: OpenChameleon | undefined,
-): StagesInfo {
-  // The drawing loop is compiled by the first drawing: its caches take gigabytes.
-  const loops = { decode: opened?.writer.capture, draw: opened?.drawer?.capture };
-  const facts = describeStages(residency, loops);
-  return config.canDraw ? facts : { ...facts, notes: [...facts.notes, WITHOUT_DECODER] };
 }

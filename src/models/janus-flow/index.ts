@@ -1,8 +1,9 @@
 // JanusFlow: a causal core that is both a language model and the velocity network of a rectified flow.
 // Paper: https://arxiv.org/abs/2411.07975  Code: https://github.com/deepseek-ai/Janus/tree/1daa72f
+import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isJanusFlowConfig, parseJanusFlowConfig, type JanusFlowConfig } from "./config.ts";
-import { createJanusFlowStages, declareJanusFlowWeights, janusFlowGraphs } from "./stages.ts";
+import { createJanusFlowStages, janusFlowGraphs } from "./stages.ts";
 
 /** The family's entry in the registry. */
 export const janusFlow: Family<JanusFlowConfig> = {
@@ -28,7 +29,7 @@ export const janusFlow: Family<JanusFlowConfig> = {
   },
   matches: isJanusFlowConfig,
   parse: parseJanusFlowConfig,
-  declareWeights: declareJanusFlowWeights,
+  declareWeights: weightsOf(janusFlowGraphs),
   stageGraphs: janusFlowGraphs,
   createStages: createJanusFlowStages,
 };

@@ -1,11 +1,7 @@
 // Binds JanusFlow's graphs to a device: which weights each stage needs, and the two halves of the model.
-import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
-import type { Quantization } from "../../base/dtype.ts";
-import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
-import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
-import type { SeeingWriter } from "../seeing-writer.ts";
-import { describeStages, distinctWeights } from "../stage-facts.ts";
+import { drawStage, openTokenizer, StageBinder, writeStage } from "../bind-stages.ts";
+import type { GraphOptions, StageContext, Stages } from "../family.ts";
 import type { JanusFlowConfig } from "./config.ts";
 import { embedGraph, prefillGraph, promptGraph } from "./core.ts";
 import { drawDefaults, JanusFlowDrawer } from "./drawer.ts";
@@ -34,64 +30,22 @@ export function janusFlowGraphs(
   };
 }
 
-/** Every weight that any stage binds, once each. */
-export function declareJanusFlowWeights(
-  config: JanusFlowConfig,
-  quantization: Quantization,
-): WeightDeclaration[] {
-  const graphs = Object.values(janusFlowGraphs(config, { float: "f32", quantization })).flat();
-  return distinctWeights(graphs);
-}
-
 /** Uploads the weights and compiles both halves of the model. */
 export async function createJanusFlowStages(
   context: StageContext<JanusFlowConfig>,
 ): Promise<Stages> {
-  const { config, files, runtime, residency, quantization, signal, onStage } = context;
-  const tokenizer = createTokenizer(files["tokenizer.json"], files["tokenizer_config.json"]);
-  const tokens = findTokens(tokenizer, config.tags);
-  const graphs = janusFlowGraphs(config, { float: runtime.float, quantization });
-  const understand = residency.add({
-    name: "understand",
-    graphs: graphs.understand,
-    open: () => {
-      onStage?.("understand");
-      return createWriter(context, tokens);
-    },
-  });
-  const draw = residency.add({
-    name: "draw",
-    graphs: graphs.draw,
-    open: () => {
-      onStage?.("draw");
-      return JanusFlowDrawer.create(context, tokens);
-    },
-  });
-  onStage?.("weights");
-  await residency.openAll(signal);
+  const { config, files } = context;
+  const tokens = findTokens(openTokenizer(files), config.tags);
+  const binder = new StageBinder(context, janusFlowGraphs);
+  const understand = binder.add("understand", () => createWriter(context, tokens));
+  const draw = binder.add("draw", () => JanusFlowDrawer.create(context, tokens));
+  const opened = await binder.open(() => ({
+    decode: understand.opened?.capture,
+    flow: draw.opened?.capture,
+  }));
   return {
-    runtime,
-    write: {
-      stopIds: new Set([tokens.eos]),
-      createTextStream: () => createTextStream(tokens.tokenizer),
-      prefill: async (messages, maxTokens, abort) =>
-        (await understand.enter(abort)).prefill(messages, maxTokens, abort),
-    },
-    draw: {
-      maxImages: 0,
-      defaults: () => drawDefaults(config),
-      prepare: async (request, abort) => (await draw.enter(abort)).prepare(request, abort),
-    },
-    info: () => stagesInfo(context, understand.opened, draw.opened),
-    dispose: () => residency.dispose(),
+    ...opened,
+    write: writeStage(understand, { tokenizer: tokens.tokenizer, stopIds: new Set([tokens.eos]) }),
+    draw: drawStage(draw, { maxImages: 0, defaults: () => drawDefaults(config) }),
   };
-}
-
-function stagesInfo(
-  { residency }: StageContext<JanusFlowConfig>,
-  writer: SeeingWriter | undefined,
-  drawer: JanusFlowDrawer | undefined,
-): StagesInfo {
-  const loops = { decode: writer?.capture, flow: drawer?.capture };
-  return describeStages(residency, loops);
 }

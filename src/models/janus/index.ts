@@ -1,9 +1,10 @@
 // Janus and Janus-Pro: one core that sees through SigLIP and draws codes of a VQ-GAN.
 // Papers: https://arxiv.org/abs/2410.13848 https://arxiv.org/abs/2501.17811
 // Code: https://github.com/deepseek-ai/Janus/tree/1daa72f
+import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isJanusConfig, parseJanusConfig, type JanusConfig } from "./config.ts";
-import { createJanusStages, declareJanusWeights, janusGraphs } from "./stages.ts";
+import { createJanusStages, janusGraphs } from "./stages.ts";
 
 /** The family's entry in the registry. */
 export const janus: Family<JanusConfig> = {
@@ -25,7 +26,7 @@ export const janus: Family<JanusConfig> = {
   companions: {},
   matches: isJanusConfig,
   parse: parseJanusConfig,
-  declareWeights: declareJanusWeights,
+  declareWeights: weightsOf(janusGraphs),
   stageGraphs: janusGraphs,
   createStages: createJanusStages,
 };

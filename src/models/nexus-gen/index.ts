@@ -1,8 +1,9 @@
 // Nexus-Gen: a Qwen2.5-VL whose core imagines a picture as a grid of embeddings, and FLUX, which paints it.
 // Paper: https://arxiv.org/abs/2504.21356  Code: https://github.com/modelscope/Nexus-Gen/tree/fb49ff5
+import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { CONSTANTS, isNexusGenConfig, parseNexusGenConfig, type NexusGenConfig } from "./config.ts";
-import { createNexusGenStages, declareNexusGenWeights, nexusGenGraphs } from "./stages.ts";
+import { createNexusGenStages, nexusGenGraphs } from "./stages.ts";
 
 /** The family's entry in the registry. */
 export const nexusGen: Family<NexusGenConfig> = {
@@ -35,7 +36,7 @@ export const nexusGen: Family<NexusGenConfig> = {
   },
   matches: isNexusGenConfig,
   parse: parseNexusGenConfig,
-  declareWeights: declareNexusGenWeights,
+  declareWeights: weightsOf(nexusGenGraphs),
   stageGraphs: nexusGenGraphs,
   createStages: createNexusGenStages,
 };

@@ -1,12 +1,10 @@
 // Binds Nexus-Gen's graphs to a device: the core with its tower, and one or two decoders, which take turns
 // where memory is short.
-import type { Quantization } from "../../base/dtype.ts";
-import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
 import type { OpenStage } from "../../session/residency.ts";
-import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
-import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
-import { describeStages, distinctWeights } from "../stage-facts.ts";
+import { createTextStream } from "../../tokens/tokenizer.ts";
+import { openTokenizer, StageBinder, type Loops } from "../bind-stages.ts";
+import type { GraphOptions, StageContext, Stages } from "../family.ts";
 import type { DecoderConfig, NexusGenConfig } from "./config.ts";
 import { embedGraph, imagineGraph, prefillGraph, slotGraph } from "./core.ts";
 import { timesGraph } from "./conditions.ts";
@@ -51,27 +49,18 @@ function timesOf(decoder: string): string {
   return `${decoder} times`;
 }
 
-/** Every weight that any stage binds, once each. */
-export function declareNexusGenWeights(
-  config: NexusGenConfig,
-  quantization: Quantization,
-): WeightDeclaration[] {
-  const graphs = Object.values(nexusGenGraphs(config, { float: "f32", quantization })).flat();
-  return distinctWeights(graphs);
-}
-
 /** Uploads the weights and compiles the stages. */
 export async function createNexusGenStages(context: StageContext<NexusGenConfig>): Promise<Stages> {
-  const { config, files, runtime, residency, signal, onStage } = context;
-  const tokenizer = createTokenizer(files["tokenizer.json"], files["tokenizer_config.json"]);
+  const { config, files, runtime } = context;
+  const tokenizer = openTokenizer(files);
   const tokens = findTokens(tokenizer, config.tokens);
-  const stages = addStages(context, tokens);
-  onStage?.("weights");
-  await residency.openAll(signal);
+  const binder = new StageBinder(context, nexusGenGraphs);
+  const stages = addStages(binder, context, tokens);
+  const opened = await binder.open(() => loopsOf(stages));
   const drawer = new NexusDrawer(runtime, config, stages);
   const writer = new NexusWriter(config, tokens, stages.core);
   return {
-    runtime,
+    ...opened,
     write: {
       stopIds: tokens.stop,
       createTextStream: () => createTextStream(tokenizer),
@@ -79,33 +68,25 @@ export async function createNexusGenStages(context: StageContext<NexusGenConfig>
     },
     draw: drawer,
     interleave: new NexusInterleaver(config, tokens, { core: stages.core, writer, drawer }),
-    info: () => stagesInfo(context, stages),
     dispose: async () => {
-      await residency.dispose();
+      await opened.dispose();
       drawer.dispose();
     },
   };
 }
 
-function addStages(context: StageContext<NexusGenConfig>, tokens: NexusTokens): DrawerStages {
-  const { config, runtime, residency, quantization, onStage } = context;
-  const graphs = nexusGenGraphs(config, { float: runtime.float, quantization });
-  const add = <Open extends OpenStage>(name: string, open: () => Promise<Open>) =>
-    residency.add({
-      name,
-      graphs: graphs[name] ?? [],
-      open: () => {
-        onStage?.(name);
-        return open();
-      },
-    });
-  const { generation, editing } = config;
+function addStages(
+  binder: StageBinder<NexusGenConfig, string>,
+  context: StageContext<NexusGenConfig>,
+  tokens: NexusTokens,
+): DrawerStages {
+  const { generation, editing } = context.config;
   const addDecoder = (name: string, decoder: DecoderConfig): DecoderStages => ({
-    times: add(timesOf(name), async () => new NexusTimes(context, decoder)),
-    painter: add(name, () => NexusPainter.create(context, decoder)),
+    times: binder.add(timesOf(name), async () => new NexusTimes(context, decoder)),
+    painter: binder.add(name, () => NexusPainter.create(context, decoder)),
   });
   return {
-    core: add("core", () => openCore(context, tokens)),
+    core: binder.add("core", () => openCore(context, tokens)),
     generation: addDecoder("generation", generation),
     ...(editing && { editing: addDecoder("editing", editing) }),
   };
@@ -124,14 +105,10 @@ async function openCore(
   return { language, vision, dispose };
 }
 
-function stagesInfo(
-  { residency }: StageContext<NexusGenConfig>,
-  { core, generation, editing }: DrawerStages,
-): StagesInfo {
-  const loops = {
+function loopsOf({ core, generation, editing }: DrawerStages): Loops {
+  return {
     decode: core.opened?.language.core.capture,
     generation: generation.painter.opened?.capture,
     editing: editing?.painter.opened?.capture,
   };
-  return describeStages(residency, loops);
 }

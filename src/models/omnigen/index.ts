@@ -1,8 +1,10 @@
 // OmniGen: a Phi-3 whose prompt holds text and pictures is the velocity network of a rectified flow.
 // Paper: https://arxiv.org/abs/2409.11340  Code: https://github.com/VectorSpaceLab/OmniGen/tree/d475201
+import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isOmniGenConfig, parseOmniGenConfig, type OmniGenConfig } from "./config.ts";
-import { createOmniGenStages, declareOmniGenWeights, omniGenGraphs } from "./stages.ts";
+import { declarationFor } from "./names.ts";
+import { createOmniGenStages, omniGenGraphs } from "./stages.ts";
 
 /** The family's entry in the registry. */
 export const omniGen: Family<OmniGenConfig> = {
@@ -38,7 +40,7 @@ export const omniGen: Family<OmniGenConfig> = {
   },
   matches: isOmniGenConfig,
   parse: parseOmniGenConfig,
-  declareWeights: declareOmniGenWeights,
+  declareWeights: weightsOf(omniGenGraphs, declarationFor),
   stageGraphs: omniGenGraphs,
   createStages: createOmniGenStages,
 };

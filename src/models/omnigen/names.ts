@@ -20,8 +20,8 @@ const FUSED = "self_attn.qkv_proj";
 
 /** The declaration as this checkpoint's files have it; its key stays what graphs bind. */
 export function declarationFor(
-  config: OmniGenConfig,
   weight: WeightDeclaration,
+  config: OmniGenConfig,
 ): WeightDeclaration {
   if (config.names === "authors" || weight.companion !== "") return weight;
   const renamed = RENAMED.reduce((name, [from, to]) => name.replace(from, to), weight.tensor);

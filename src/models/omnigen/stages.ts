@@ -1,18 +1,15 @@
 // Binds OmniGen's graphs to a device: which weights each stage needs, and the one stage that tasks see.
 import type { Drawing } from "../../base/drawing.ts";
-import type { Quantization } from "../../base/dtype.ts";
-import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
 import type { ResidentStage } from "../../session/residency.ts";
 import type { Tensor } from "../../session/runtime.ts";
-import { createTokenizer, type Tokenizer } from "../../tokens/tokenizer.ts";
-import type { DrawRequest, GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
-import { describeStages, distinctWeights } from "../stage-facts.ts";
+import type { Tokenizer } from "../../tokens/tokenizer.ts";
+import { openTokenizer, StageBinder } from "../bind-stages.ts";
+import type { DrawRequest, GraphOptions, StageContext, Stages } from "../family.ts";
 import type { OmniGenConfig } from "./config.ts";
 import { embedGraph, promptGraph } from "./core.ts";
 import { OmniGenDrawer } from "./drawer.ts";
 import { decoderGraph, encoderGraph } from "./latents.ts";
-import { declarationFor } from "./names.ts";
 import { pictureGraph } from "./patches.ts";
 import { PictureReader } from "./pictures.ts";
 import { drawDefaults, MAX_IMAGES, planDrawing } from "./plan.ts";
@@ -35,44 +32,21 @@ export function omniGenGraphs(
   };
 }
 
-/** Every weight that any stage binds, once each, under the names of the checkpoint. */
-export function declareOmniGenWeights(
-  config: OmniGenConfig,
-  quantization: Quantization,
-): WeightDeclaration[] {
-  const graphs = Object.values(omniGenGraphs(config, { float: "f32", quantization })).flat();
-  return distinctWeights(graphs).map((weight) => declarationFor(config, weight));
-}
-
 /** Uploads the weights and compiles what does not depend on sizes. */
 export async function createOmniGenStages(context: StageContext<OmniGenConfig>): Promise<Stages> {
-  const { config, files, runtime, residency, quantization, signal, onStage } = context;
-  const tokenizer = createTokenizer(files["tokenizer.json"], files["tokenizer_config.json"]);
-  const graphs = omniGenGraphs(config, { float: runtime.float, quantization });
-  const draw = residency.add({
-    name: "draw",
-    graphs: graphs.draw,
-    open: () => {
-      onStage?.("draw");
-      return OmniGenDrawer.create(context);
-    },
-  });
-  const see = residency.add({
-    name: "see",
-    graphs: graphs.see,
-    open: () => Promise.resolve(new PictureReader(context)),
-  });
-  onStage?.("weights");
-  await residency.openAll(signal);
+  const { config, files } = context;
+  const tokenizer = openTokenizer(files);
+  const binder = new StageBinder(context, omniGenGraphs);
+  const draw = binder.add("draw", () => OmniGenDrawer.create(context));
+  const see = binder.add("see", async () => new PictureReader(context));
+  const opened = await binder.open(() => ({ flow: draw.opened?.capture }));
   return {
-    runtime,
+    ...opened,
     draw: {
       maxImages: MAX_IMAGES,
       defaults: (images) => drawDefaults(config, images),
       prepare: (request, abort) => prepare(context, { draw, see, tokenizer }, request, abort),
     },
-    info: () => stagesInfo(context, draw.opened),
-    dispose: () => residency.dispose(),
   };
 }
 
@@ -103,11 +77,4 @@ async function prepare(
   } finally {
     for (const tensor of features) tensor.dispose();
   }
-}
-
-function stagesInfo(
-  { residency }: StageContext<OmniGenConfig>,
-  drawer: OmniGenDrawer | undefined,
-): StagesInfo {
-  return describeStages(residency, { flow: drawer?.capture });
 }

@@ -1,9 +1,10 @@
 // Pisces: a causal core that sees through SigLIP, writes text, and draws by emitting continuous vectors, which
 // an SDXL UNet turns into a picture. No weights are public; the layout is ours (README.md).
 // Paper: https://arxiv.org/abs/2506.10395
+import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isPiscesConfig, parsePiscesConfig, type PiscesConfig } from "./config.ts";
-import { createPiscesStages, declarePiscesWeights, piscesGraphs } from "./stages.ts";
+import { createPiscesStages, piscesGraphs } from "./stages.ts";
 import { UNET_PREFIX } from "./unet-config.ts";
 
 /** The family's entry in the registry. */
@@ -38,7 +39,7 @@ export const pisces: Family<PiscesConfig> = {
   ],
   matches: isPiscesConfig,
   parse: parsePiscesConfig,
-  declareWeights: declarePiscesWeights,
+  declareWeights: weightsOf(piscesGraphs),
   stageGraphs: piscesGraphs,
   createStages: createPiscesStages,
 };

@@ -1,19 +1,14 @@
 // Binds Pisces' graphs to a device: which weights each stage needs, and the two halves of the model.
-import type { Quantization } from "../../base/dtype.ts";
-import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { Graph } from "../../graph/graph.ts";
-import type { ResidentStage } from "../../session/residency.ts";
-import { createTextStream, createTokenizer } from "../../tokens/tokenizer.ts";
-import type { GraphOptions, StageContext, Stages, StagesInfo } from "../family.ts";
-import type { SeeingWriter } from "../seeing-writer.ts";
-import { describeStages, distinctWeights } from "../stage-facts.ts";
+import { openTokenizer, StageBinder, writeStage } from "../bind-stages.ts";
+import type { GraphOptions, StageContext, Stages } from "../family.ts";
 import type { PiscesConfig } from "./config.ts";
 import { captionGraph, embedGraph, imagineGraph, prefillGraph } from "./core.ts";
-import { PiscesDrawer, type DrawerStages } from "./drawer.ts";
+import { PiscesDrawer } from "./drawer.ts";
 import { PiscesImaginer } from "./imaginer.ts";
 import { decoderGraph } from "./latents.ts";
 import { PiscesPainter } from "./painter.ts";
-import { findTokens, type PiscesTokens } from "./prompt.ts";
+import { findTokens } from "./prompt.ts";
 import { velocityGraph } from "./velocity.ts";
 import { visionGraph } from "./vision.ts";
 import { createWriter } from "./writer.ts";
@@ -41,84 +36,27 @@ export function piscesGraphs(
   };
 }
 
-/** Every weight that any stage binds, once each. */
-export function declarePiscesWeights(
-  config: PiscesConfig,
-  quantization: Quantization,
-): WeightDeclaration[] {
-  const graphs = Object.values(piscesGraphs(config, { float: "f32", quantization })).flat();
-  return distinctWeights(graphs);
-}
-
 /** Uploads the weights and compiles every stage that there is room for. */
 export async function createPiscesStages(context: StageContext<PiscesConfig>): Promise<Stages> {
-  const { config, files, runtime, residency, signal, onStage } = context;
-  const tokenizer = createTokenizer(files["tokenizer.json"], files["tokenizer_config.json"]);
-  const tokens = findTokens(tokenizer, config.tags);
-  const stages = addStages(context, tokens);
-  const drawer = new PiscesDrawer(config, tokens, stages);
-  onStage?.("weights");
-  await residency.openAll(signal);
-  return {
-    runtime,
-    write: {
-      stopIds: tokens.stopIds,
-      createTextStream: () => createTextStream(tokens.tokenizer),
-      prefill: async (messages, maxTokens, abort) =>
-        (await stages.understand.enter(abort)).prefill(messages, maxTokens, abort),
-    },
-    draw: drawer,
-    info: () => stagesInfo(context, stages),
-    dispose: async () => {
-      drawer.dispose();
-      await residency.dispose();
-    },
-  };
-}
-
-interface PiscesStages extends DrawerStages {
-  readonly understand: ResidentStage<SeeingWriter>;
-}
-
-function addStages(context: StageContext<PiscesConfig>, tokens: PiscesTokens): PiscesStages {
-  const { config, runtime, residency, quantization, onStage } = context;
-  const graphs = piscesGraphs(config, { float: runtime.float, quantization });
-  return {
-    understand: residency.add({
-      name: "understand",
-      graphs: graphs.understand,
-      open: () => {
-        onStage?.("understand");
-        return createWriter(context, tokens);
-      },
-    }),
-    imagine: residency.add({
-      name: "imagine",
-      graphs: graphs.imagine,
-      open: () => {
-        onStage?.("imagine");
-        return PiscesImaginer.create(context);
-      },
-    }),
-    paint: residency.add({
-      name: "paint",
-      graphs: graphs.paint,
-      open: () => {
-        onStage?.("paint");
-        return PiscesPainter.create(context);
-      },
-    }),
-  };
-}
-
-function stagesInfo(
-  { residency }: StageContext<PiscesConfig>,
-  { understand, imagine, paint }: PiscesStages,
-): StagesInfo {
-  const loops = {
+  const { config, files } = context;
+  const tokens = findTokens(openTokenizer(files), config.tags);
+  const binder = new StageBinder(context, piscesGraphs);
+  const understand = binder.add("understand", () => createWriter(context, tokens));
+  const imagine = binder.add("imagine", () => PiscesImaginer.create(context));
+  const paint = binder.add("paint", () => PiscesPainter.create(context));
+  const opened = await binder.open(() => ({
     decode: understand.opened?.capture,
     imagine: imagine.opened?.capture,
     flow: paint.opened?.capture,
+  }));
+  const drawer = new PiscesDrawer(config, tokens, { imagine, paint });
+  return {
+    ...opened,
+    write: writeStage(understand, tokens),
+    draw: drawer,
+    dispose: async () => {
+      drawer.dispose();
+      await opened.dispose();
+    },
   };
-  return describeStages(residency, loops);
 }

@@ -1,9 +1,10 @@
 // Transfusion: one transformer that predicts the next token of text and the velocity of pictures, in the
 // layout of transfusion-pytorch, the open implementation.
 // Paper: https://arxiv.org/abs/2408.11039  Code: https://github.com/lucidrains/transfusion-pytorch
+import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isTransfusionConfig, parseTransfusionConfig, type TransfusionConfig } from "./config.ts";
-import { createTransfusionStages, declareTransfusionWeights, transfusionGraphs } from "./stages.ts";
+import { createTransfusionStages, transfusionGraphs } from "./stages.ts";
 
 /** The family's entry in the registry. */
 export const transfusion: Family<TransfusionConfig> = {
@@ -28,7 +29,7 @@ export const transfusion: Family<TransfusionConfig> = {
   },
   matches: isTransfusionConfig,
   parse: parseTransfusionConfig,
-  declareWeights: declareTransfusionWeights,
+  declareWeights: weightsOf(transfusionGraphs),
   stageGraphs: transfusionGraphs,
   createStages: createTransfusionStages,
 };

@@ -81,7 +81,7 @@ export class TransfusionModel {
   }
 
   /** A conversation in the first context. @throws RangeError when it fills the model's context */
-  async write(
+  async prefill(
     messages: readonly Message[],
     maxTokens: number,
     signal?: AbortSignal,
@@ -105,7 +105,7 @@ export class TransfusionModel {
   }
 
   /** @throws RangeError, before any work, for a size without a grid, too many steps or too long a prompt */
-  async draw(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {
+  async prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {
     const { config } = this.#context;
     const grid = this.#gridOf(request);
     const given = config.defaultGrid;

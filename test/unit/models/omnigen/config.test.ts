@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { isOmniGenConfig, parseOmniGenConfig } from "../../../../src/models/omnigen/config.ts";
 import { longRopeTables } from "../../../../src/models/omnigen/rope.ts";
 import { axisTable } from "../../../../src/models/omnigen/grid.ts";
-import { declareOmniGenWeights } from "../../../../src/models/omnigen/stages.ts";
+import { omniGen } from "../../../../src/models/omnigen/index.ts";
 import { damageJson } from "../../../support/damage-json.ts";
 import { readCheckpointFiles } from "../../../support/checkpoint-files.ts";
 import { omniGenFolder, readOmniGenGoldens } from "../../../support/omnigen-goldens.ts";
@@ -57,7 +57,7 @@ describe("parseOmniGenConfig", () => {
   });
 
   test("declares the published tensors with their shapes", () => {
-    const weights = declareOmniGenWeights(parseOmniGenConfig(published, NONE), "f32");
+    const weights = omniGen.declareWeights(parseOmniGenConfig(published, NONE), "f32");
     const shapeOf = (name: string) =>
       weights.find(({ tensor }) => tensor === name)?.sourceShape.join();
     expect({
@@ -90,7 +90,8 @@ describe("parseOmniGenConfig", () => {
     const parsed = parseOmniGenConfig(twin, new Set(names));
     expect(isOmniGenConfig(twin["config.json"])).toBe(true);
     expect({ ...parsed, names: "authors" }).toEqual(parseOmniGenConfig(files, NONE));
-    const declared = declareOmniGenWeights(parsed, "f32")
+    const declared = omniGen
+      .declareWeights(parsed, "f32")
       .filter(({ companion }) => companion === "")
       .map(({ tensor }) => tensor);
     const unused = names.filter((name) => !declared.includes(name));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isPiscesConfig, parsePiscesConfig } from "../../../../src/models/pisces/config.ts";
 import { pictureSlots } from "../../../../src/models/pisces/vision.ts";
-import { declarePiscesWeights } from "../../../../src/models/pisces/stages.ts";
+import { pisces } from "../../../../src/models/pisces/index.ts";
 import { readPiscesFiles } from "../../../support/pisces-goldens.ts";
 
 type Files = Record<string, unknown>;
@@ -75,7 +75,7 @@ describe("parsePiscesConfig", () => {
   });
 
   test("declares as many numbers as the backbones have", () => {
-    const weights = declarePiscesWeights(parsePiscesConfig(FULL), "f32");
+    const weights = pisces.declareWeights(parsePiscesConfig(FULL), "f32");
     const count = (prefix: string): number =>
       weights
         .filter(({ tensor }) => tensor.startsWith(prefix))
