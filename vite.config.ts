@@ -64,17 +64,18 @@ function library(entry: Record<string, string>): ViteUserConfig {
     build: {
       target: "es2023",
       sourcemap: true,
-      minify: true, // comments and names go, lines stay
       emptyOutDir: entry === WORKERS, // they are built first
       lib: { entry, formats: ["es"] },
       rolldownOptions: {
         output: {
           chunkFileNames: "chunks/[name]-[hash].js",
           assetFileNames: "assets/[name][extname]",
+          // Vite's own keeps the lines of a library.
+          minify: { compress: true, mangle: true, codegen: { removeWhitespace: true } },
         },
       },
     },
-    plugins: [workersAsEntries(), withoutOwnNames()],
+    plugins: [workersAsEntries(), withoutOwnNames(), plainNames()],
   };
 }
 
@@ -140,6 +141,22 @@ function withoutOwnNames(): Plugin {
     transform(code, id) {
       if (!id.includes("onnxruntime-web") || !OWN_NAME.test(code)) return undefined;
       return { code: code.replace(OWN_NAME, "import.meta.url"), map: null };
+    },
+  };
+}
+
+const NAME_IN_BACKTICKS = /(import\(|new URL\()`([^`$\\]*)`/g;
+
+/** Puts quotes around the names of files: the minifier prefers backticks, which not every bundler reads. */
+function plainNames(): Plugin {
+  return {
+    name: "plain-names",
+    apply: "build",
+    generateBundle(_, bundle) {
+      for (const output of Object.values(bundle)) {
+        if (output.type !== "chunk") continue;
+        output.code = output.code.replaceAll(NAME_IN_BACKTICKS, '$1"$2"');
+      }
     },
   };
 }

@@ -26,6 +26,7 @@ const PHASES: Readonly<Record<LoadPhase, string>> = {
   upload: "Moving weights to the device",
   compile: "Compiling",
   ready: "Ready",
+  recover: "The GPU was lost, the model comes back",
 };
 
 const SOURCES = ["embedded", "hub", "url", "folder"] as const;
@@ -193,6 +194,8 @@ function showProgress(progress: LoadProgress): void {
   // Only a new phase is worth saying aloud.
   if (phaseText.textContent !== PHASES[phase]) statusText.textContent = PHASES[phase];
   phaseText.textContent = PHASES[phase];
+  // A loaded model whose GPU was lost comes back by itself.
+  if (!loadedBox.hidden) progressBox.hidden = phase === "ready";
   if (totalBytes > 0) bar.value = Math.min(1, loadedBytes / totalBytes);
   else bar.removeAttribute("value");
   detail.textContent = [

@@ -97,13 +97,24 @@ export interface ConverseResult {
 /** Result of any task. */
 export type TaskResult = TextResult | DrawResult | ConverseResult;
 
-/** What is happening while a model loads. */
-export type LoadPhase = "resolve" | "download" | "store" | "read" | "upload" | "compile" | "ready";
+/**
+ * What is happening while a model loads. "recover": the GPU or its worker was lost, and the model is about to
+ * come back; then the phases from "read" on happen again.
+ */
+export type LoadPhase =
+  | "resolve"
+  | "download"
+  | "store"
+  | "read"
+  | "upload"
+  | "compile"
+  | "ready"
+  | "recover";
 
 /** Progress of a load. Bytes are those of the phase's own source: the network, or the store. */
 export interface LoadProgress {
   readonly phase: LoadPhase;
-  /** File or stage that is being worked on. */
+  /** File or stage that is being worked on; why, for "recover". */
   readonly file: string;
   readonly loadedBytes: number;
   readonly totalBytes: number;

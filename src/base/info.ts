@@ -39,6 +39,8 @@ export interface ModelInfo {
   readonly notes: readonly string[];
   readonly traffic: TrafficInfo;
   readonly loadSeconds: number;
+  /** How often the model came back after its GPU or its worker was lost. */
+  readonly recoveries: number;
   /** Defaults that a page may show: those of the family's reference. */
   readonly imageDefaults?: {
     readonly width: number;

@@ -10,17 +10,39 @@ const BEAT_MS = 5_000;
  */
 const MAX_MISSED_BEATS = 12;
 
-/** Asks `ping` while anybody waits, and reports the silence of {@link MAX_MISSED_BEATS} beats. */
+/**
+ * Beats without a sign of work until a call counts as stuck: ten minutes. A worker whose device hangs still
+ * answers, but its work never ends. The longest quiet work is one stage compiled, or one step, in software.
+ */
+const MAX_QUIET_BEATS = 120;
+
+/** Asks `ping` while anybody waits, and reports when answers or signs of work stay away. */
 export class Heartbeat {
   readonly #ping: () => Promise<unknown>;
-  readonly #onSilence: (seconds: number) => void;
+  readonly #onSilence: (what: string, seconds: number) => void;
+  readonly #expectsSigns: boolean;
   #waiting = 0;
   #missed = 0;
+  #quiet = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(ping: () => Promise<unknown>, onSilence: (seconds: number) => void) {
+  /**
+   * @param onSilence - told what the other thread did not do, and for how long
+   * @param expectsSigns - whoever waits also calls `sign` when the work gets on
+   */
+  constructor(
+    ping: () => Promise<unknown>,
+    onSilence: (what: string, seconds: number) => void,
+    expectsSigns = false,
+  ) {
     this.#ping = ping;
     this.#onSilence = onSilence;
+    this.#expectsSigns = expectsSigns;
+  }
+
+  /** Notes that the work gets on. */
+  sign(): void {
+    this.#quiet = 0;
   }
 
   /** Beats until `work` is settled. */
@@ -36,12 +58,15 @@ export class Heartbeat {
   }
 
   #beat(): void {
-    if (this.#missed === MAX_MISSED_BEATS) {
-      this.#onSilence((MAX_MISSED_BEATS * BEAT_MS) / 1000);
-      return;
-    }
+    if (this.#missed === MAX_MISSED_BEATS) this.#report("did not answer", MAX_MISSED_BEATS);
+    else if (this.#quiet === MAX_QUIET_BEATS) this.#report("got nowhere", MAX_QUIET_BEATS);
     this.#missed += 1;
+    if (this.#expectsSigns) this.#quiet += 1;
     if (this.#missed === 1) void this.#ask();
+  }
+
+  #report(what: string, beats: number): void {
+    this.#onSilence(what, (beats * BEAT_MS) / 1000);
   }
 
   // One question at a time: the answer to the oldest proves as much as that to the newest.
@@ -54,5 +79,6 @@ export class Heartbeat {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#missed = 0;
+    this.#quiet = 0;
   }
 }

@@ -15,6 +15,8 @@ import type { LoadOptions, LoadPlan } from "./load-options.ts";
 import { planLoad } from "./load-options.ts";
 import { Model } from "./model.ts";
 import { withLoader } from "./shared-loader.ts";
+import { Supervisor } from "./supervisor.ts";
+import type { Life } from "./supervisor.ts";
 import { WorkerHandle } from "./worker-handle.ts";
 
 /**
@@ -35,14 +37,18 @@ export async function loadModel(source: SourceInput, options: LoadOptions = {}):
   await checkBackend(plan);
   const listening = listen(plan, options.signal);
   const stored = await askLoader(plan, listening, (loader, ...call) => loader.importModel(...call));
-  try {
-    return await startModel(plan, stored, listening);
-  } catch (error) {
-    if (!ModelError.isModelError(error) || error.code !== "weights-corrupt") throw error;
-    await askLoader(plan, listening, (loader, ...call) => loader.repairModel(...call));
-    return startModel(plan, stored, listening);
-  }
+  const supervisor = await Supervisor.start(
+    {
+      start: (signal, last) => startLife(plan, stored, listen(plan, signal), last),
+      onLoss: (reason) => plan.onProgress({ phase: "recover", file: reason, ...NO_BYTES }),
+    },
+    listening.signal,
+  );
+  const { source: id, revision } = stored;
+  return new Model(supervisor, revision === "" ? id : `${id} (${revision})`);
 }
+
+const NO_BYTES = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
 
 /** The user's listener, and a signal that also aborts when it throws. */
 interface Listening {
@@ -96,22 +102,54 @@ function askLoader<T>(
   );
 }
 
-async function startModel(
+// A stored model that turns out to be damaged is fetched again where it is, once.
+async function startLife(
+  plan: LoadPlan,
+  stored: ImportOutcome,
+  listening: Listening,
+  last?: ModelInfo,
+): Promise<Life> {
+  try {
+    return await startEngine(plan, stored, listening, last);
+  } catch (error) {
+    if (!ModelError.isModelError(error) || error.code !== "weights-corrupt") throw error;
+    await askLoader(plan, listening, (loader, ...call) => loader.repairModel(...call));
+    return startEngine(plan, stored, listening, last);
+  }
+}
+
+async function startEngine(
   { backend, memoryBudgetBytes, workers }: LoadPlan,
-  { manifestKey, source, revision, storedBytes }: ImportOutcome,
+  { manifestKey, source, storedBytes }: ImportOutcome,
   { onProgress, signal }: Listening,
-): Promise<Model> {
-  const kind = { name: "engine", spawn: workers.engine, deathCode: "device-lost" } as const;
+  last?: ModelInfo,
+): Promise<Life> {
+  const kind = {
+    name: "engine",
+    spawn: workers.engine,
+    deathCode: "device-lost",
+    givesSigns: true,
+  } as const;
   const engine = await WorkerHandle.start<Engine>(kind, signal);
-  const request = { manifestKey, ...withoutUndefined({ backend, memoryBudgetBytes }) };
+  // A model that was on the GPU comes back there or not at all: elsewhere its numbers are others.
+  const request = {
+    manifestKey,
+    ...withoutUndefined({ backend: last?.backend ?? backend, memoryBudgetBytes }),
+  };
+  const heard = (progress: LoadProgress): void => {
+    engine.sign();
+    onProgress(progress);
+  };
+  const onLost = (reason: string): void =>
+    engine.end(fail("device-lost", `The GPU device was lost: ${reason}.`, { reason }));
   const load = (remote: Remote<Engine>, stop: AbortSignal): Promise<ModelInfo> =>
-    remote.load(request, proxy(onProgress), stop);
+    remote.load(request, proxy(heard), stop, proxy(onLost));
   try {
     const info = await engine.call(load, signal);
     const bytes = { loadedBytes: storedBytes, totalBytes: storedBytes, bytesPerSecond: 0 };
     onProgress({ phase: "ready", file: source, ...bytes });
     signal.throwIfAborted();
-    return new Model(engine, info, revision === "" ? source : `${source} (${revision})`);
+    return { engine, info };
   } catch (error) {
     engine.end(error);
     throw error;

@@ -1,6 +1,5 @@
 // A loaded model, as an application holds it. Each method checks what was asked, at once, and returns a Run;
-// the engine worker does the work, one run after the other.
-import { proxy } from "comlink";
+// the engine worker does the work, one run after the other, and is brought back when its GPU is lost.
 import { abortable } from "../base/abort.ts";
 import type { RunEvent, TextDeltaEvent, TextResult } from "../base/events.ts";
 import type { ModelInfo } from "../base/info.ts";
@@ -10,21 +9,22 @@ import type {
   GenerateImageOptions,
   GenerateTextOptions,
 } from "../base/options.ts";
-import { moved } from "../base/wire.ts";
 import type { Capabilities } from "../base/requests.ts";
-import type { Engine } from "../engine/engine.ts";
 import { converseCall, editImageCall, generateImageCall, generateTextCall } from "./calls.ts";
 import type { Call, CallKind } from "./calls.ts";
 import type { ConverseEvent, ConverseOutput, DrawEvent, DrawOutput } from "./outputs.ts";
 import { Run } from "./run.ts";
-import type { WorkerHandle } from "./worker-handle.ts";
-
-/** A dispose that takes longer is not waited for: the worker is ended with what it holds. */
-const DISPOSE_DEADLINE_MS = 1_000;
+import type { Supervisor } from "./supervisor.ts";
 
 /**
  * A model on the device. Runs are done one at a time, in order; a run that is aborted or fails leaves the
  * others alone. Holds device memory until `dispose`; `await using` does that by itself.
+ *
+ * A lost device, a crashed GPU process, a worker that froze or died: the model comes back by itself from the
+ * store (`onProgress` of its load tells, `info.recoveries` counts), and the run that was broken off is done
+ * again from its seed: the same numbers on the same GPU, and nothing is told twice. Where the repeated run
+ * differs from what was told already, it rejects with device-lost and `details.retryable`; where the device
+ * does not come back in three attempts, every run rejects with device-lost or webgpu-unavailable.
  */
 export class Model implements AsyncDisposable {
   /** Id of the model's family, as "janus-flow". */
@@ -32,22 +32,21 @@ export class Model implements AsyncDisposable {
   /** Which of the four methods this model can do. */
   readonly capabilities: Capabilities;
   readonly #source: string;
-  readonly #engine: WorkerHandle<Engine>;
-  #info: ModelInfo;
+  readonly #supervisor: Supervisor;
   #disposal: Promise<void> | undefined;
 
-  /** Takes over a started engine that has loaded its model from `source`. */
-  constructor(engine: WorkerHandle<Engine>, info: ModelInfo, source: string) {
+  /** Takes over an engine that has loaded its model from `source`. */
+  constructor(supervisor: Supervisor, source: string) {
+    const { family, capabilities } = supervisor.info;
     this.#source = source;
-    this.family = info.family;
-    this.capabilities = info.capabilities;
-    this.#engine = engine;
-    this.#info = info;
+    this.family = family;
+    this.capabilities = capabilities;
+    this.#supervisor = supervisor;
   }
 
-  /** Device, sizes, memory and counters, as of the end of the last run. */
+  /** Device, sizes, memory and counters, as of the end of the last run; and how often it came back. */
   get info(): ModelInfo {
-    return this.#info;
+    return this.#supervisor.info;
   }
 
   /**
@@ -95,7 +94,7 @@ export class Model implements AsyncDisposable {
    * Never rejects; again is harmless.
    */
   dispose(): Promise<void> {
-    this.#disposal ??= this.#dispose();
+    this.#disposal ??= this.#supervisor.dispose();
     return this.#disposal;
   }
 
@@ -127,22 +126,10 @@ export class Model implements AsyncDisposable {
   ): Promise<Result> {
     const prepared = call.prepare(signal);
     const request = await (signal ? abortable(prepared, signal) : prepared);
-    const onEvent = proxy((event: RunEvent): void => {
+    const onEvent = (event: RunEvent): void => {
       const seen = call.toEvent(event);
       if (seen !== undefined) report(seen);
-    });
-    const { result, info } = await this.#engine.call(
-      (engine, stop) => engine.run(moved(request), onEvent, stop),
-      signal,
-    );
-    this.#info = info;
-    return call.toResult(result);
-  }
-
-  // The engine knows best how to free a device. One that is busy or dead is ended as it is.
-  async #dispose(): Promise<void> {
-    const deadline = AbortSignal.timeout(DISPOSE_DEADLINE_MS);
-    await this.#engine.call((engine) => engine.dispose(), deadline).catch(() => undefined);
-    this.#engine.end(new DOMException("The model was disposed.", "AbortError"));
+    };
+    return call.toResult(await this.#supervisor.run(request, onEvent, signal));
   }
 }

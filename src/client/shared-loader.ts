@@ -32,7 +32,12 @@ export async function withLoader<T>(
 }
 
 function startLoader(spawn: () => Worker): SharedLoader {
-  const kind = { name: "loader", spawn, deathCode: "storage-unavailable" } as const;
+  const kind = {
+    name: "loader",
+    spawn,
+    deathCode: "storage-unavailable",
+    advice: " Load the model again.",
+  } as const;
   const loader: SharedLoader = { handle: WorkerHandle.start<Loader>(kind), users: 0 };
   loaders.set(spawn, loader);
   return loader;

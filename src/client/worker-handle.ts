@@ -25,6 +25,10 @@ export interface WorkerKind {
   readonly spawn: () => Worker;
   /** What its death means to the application. */
   readonly deathCode: ModelErrorCode;
+  /** What to do after its death, a sentence after a space. */
+  readonly advice?: string;
+  /** It works on nothing for long without a {@link WorkerHandle.sign}; absent: it may be quiet for ever. */
+  readonly givesSigns?: boolean;
 }
 
 let generations = 0;
@@ -71,7 +75,8 @@ export class WorkerHandle<Api extends Answering> {
     this.#answering = wrap<Answering>(worker);
     this.#heartbeat = new Heartbeat(
       () => this.#answering.ping(),
-      (seconds) => this.#die(`it did not answer for ${seconds} s`),
+      (what, seconds) => this.#die(`it ${what} for ${seconds} s`),
+      kind.givesSigns,
     );
     worker.addEventListener("error", ({ message }) => this.#die(message || NO_MESSAGE));
     worker.addEventListener("messageerror", () => this.#die("it sent what cannot be read"));
@@ -80,6 +85,16 @@ export class WorkerHandle<Api extends Answering> {
   /** False after `end`, and when the worker died. */
   get isAlive(): boolean {
     return !this.#end.signal.aborted;
+  }
+
+  /** Aborts when the worker ends, by itself or by `end`, with the reason. */
+  get ended(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  /** Notes that the worker got on with what it was asked. */
+  sign(): void {
+    this.#heartbeat.sign();
   }
 
   /**
@@ -133,11 +148,11 @@ export class WorkerHandle<Api extends Answering> {
   }
 
   #die(reason: string): void {
-    const { name, deathCode } = this.#kind;
+    const { name, deathCode, advice = "" } = this.#kind;
     const details = { worker: name, reason };
     this.end(
       this.#hasStarted
-        ? fail(deathCode, `The ${name} worker stopped: ${reason}. Load the model again.`, details)
+        ? fail(deathCode, `The ${name} worker stopped: ${reason}.${advice}`, details)
         : startFailure(this.#kind, reason),
     );
   }

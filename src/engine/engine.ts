@@ -10,7 +10,7 @@ import type { Listener } from "../base/wire.ts";
 import { EventSink, moved } from "../base/wire.ts";
 import type { Stages } from "../models/family.ts";
 import type { BackendKind } from "../session/runtime.ts";
-import { Queue } from "./queue.ts";
+import { Queue } from "../base/queue.ts";
 
 /** Which stored model to bring to the device. */
 export interface LoadRequest {
@@ -68,12 +68,14 @@ export class Engine {
   /**
    * Loads the model. Once per engine.
    *
+   * @param onLost - told why when the device is lost, whether a run waits for it or not
    * @throws ModelError for what the store, the device or the checkpoint refuses; the signal's reason
    */
   load(
     request: LoadRequest,
     onProgress: Listener<LoadProgress>,
     signal: AbortSignal,
+    onLost: Listener<string> = () => undefined,
   ): Promise<ModelInfo> {
     const either = this.#stopsWith(signal);
     return this.#queue.add(async () => {
@@ -85,7 +87,7 @@ export class Engine {
       } finally {
         await progress.close();
       }
-      void this.#watchDevice(this.#model);
+      void this.#watchDevice(this.#model, onLost);
       return this.#model.info();
     }, either);
   }
@@ -140,11 +142,10 @@ export class Engine {
   }
 
   // A lost device makes onnxruntime block its worker at the second call (reliability: G1): none is made.
-  async #watchDevice({ stages }: LoadedModel): Promise<void> {
+  async #watchDevice({ stages }: LoadedModel, onLost: Listener<string>): Promise<void> {
     const reason = await stages.runtime.lost;
-    this.#loss.abort(
-      fail("device-lost", `The GPU device was lost: ${reason}. Load the model again.`, { reason }),
-    );
+    this.#loss.abort(fail("device-lost", `The GPU device was lost: ${reason}.`, { reason }));
+    if (!this.#disposal.signal.aborted) onLost(reason);
   }
 
   #stopsWith(signal: AbortSignal): AbortSignal {

@@ -132,6 +132,8 @@ function modelInfo(
     ...stages.info(),
     traffic: { ...counters },
     loadSeconds,
+    // The other thread counts: this worker is one life of the model.
+    recoveries: 0,
     ...(draw === undefined ? {} : { imageDefaults: draw.defaults([]) }),
   };
 }

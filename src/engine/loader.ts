@@ -11,7 +11,7 @@ import { borrowFetch } from "../base/wire-fetch.ts";
 import type { Listener } from "../base/wire.ts";
 import { EventSink } from "../base/wire.ts";
 import type { openSource } from "../weights/open-source.ts";
-import { Queue } from "./queue.ts";
+import { Queue } from "../base/queue.ts";
 
 /** Which checkpoint to store, and how. */
 export interface ImportRequest {

@@ -76,7 +76,7 @@ export async function requestGpu(options: { readonly float?: FloatType } = {}): 
 export function deviceLost(reason: string, cause?: unknown): ModelError {
   return fail(
     "device-lost",
-    `The GPU stopped working for this page (${reason}). Load the model again.`,
+    `The GPU stopped working for this page (${reason}).`,
     { reason },
     cause,
   );

@@ -25,6 +25,7 @@ export function fakeInfo(runs = 0): ModelInfo {
     notes: [],
     traffic: { readbacks: runs, uploads: 0, submits: 0, drains: 0, fences: 0 },
     loadSeconds: 0.5,
+    recoveries: 0,
   };
 }
 
@@ -41,13 +42,23 @@ export interface FakeModel extends EngineParts {
   lose(reason: string): void;
 }
 
+/** How one life of a fake model differs from a good one. */
+export interface FakeFaults {
+  /** Its runs wait for ever, deaf to their signal, after this many events. */
+  readonly stopAfter?: number;
+  /** It writes in capitals and draws in black: another GPU. */
+  readonly isOther?: boolean;
+  /** Its load fails with this. */
+  readonly loadError?: Error;
+}
+
 /**
  * A model that writes its prompt, one character per step, and draws one grey pixel after a preview.
  *
  * The manifest key "broken" fails to load and "slow" never arrives; the prompt "fail" fails after its
  * first event, and "stuck" waits for ever, deaf to its signal.
  */
-export function fakeModel(): FakeModel {
+export function fakeModel(faults: FakeFaults = {}): FakeModel {
   const log: string[] = [];
   const runtime = createFakeRuntime("wasm");
   let lose: ((reason: string) => void) | undefined;
@@ -69,17 +80,36 @@ export function fakeModel(): FakeModel {
     async loadStages({ manifestKey }, onProgress, signal) {
       log.push(`load ${manifestKey}`);
       onProgress({ ...PROGRESS, loadedBytes: 0 });
+      if (faults.loadError) throw faults.loadError;
       if (manifestKey === "slow") await abortable(new Promise(() => undefined), signal);
       if (manifestKey === "broken")
         throw fail("weights-corrupt", "Shard 3 is damaged.", { shard: 3 });
       onProgress({ ...PROGRESS, loadedBytes: PROGRESS.totalBytes });
       return model;
     },
-    runTask: (_stages, task, signal) => logged(task, signal, log),
+    runTask: (_stages, task, signal) => faulty(logged(task, signal, log), faults),
   };
 }
 
 const PROGRESS = { phase: "read", file: "weights", totalBytes: 10, bytesPerSecond: 5 } as const;
+
+async function* faulty(
+  run: AsyncGenerator<RunEvent, TaskResult, undefined>,
+  { stopAfter = Infinity, isOther = false }: FakeFaults,
+): AsyncGenerator<RunEvent, TaskResult, undefined> {
+  for (let events = 0; ; events++) {
+    if (events === stopAfter) await new Promise(() => undefined);
+    const next = await run.next();
+    if (next.done) return next.value;
+    yield isOther ? other(next.value) : next.value;
+  }
+}
+
+function other(event: RunEvent): RunEvent {
+  if (event.type === "text-delta") return { ...event, text: event.text.toUpperCase() };
+  if ("pixels" in event) event.pixels.data.fill(0);
+  return event;
+}
 
 async function* logged(
   task: TaskRequest,

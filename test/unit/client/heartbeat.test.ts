@@ -42,7 +42,7 @@ describe("Heartbeat", () => {
     const silences: number[] = [];
     const heartbeat = new Heartbeat(
       () => endless,
-      (seconds) => silences.push(seconds),
+      (_, seconds) => silences.push(seconds),
     );
     void heartbeat.during(endless);
     await vi.advanceTimersByTimeAsync(60_000);

@@ -1,9 +1,10 @@
-import { proxy } from "comlink";
 import { afterEach, describe, expect, test } from "vitest";
 import type { GenerateTextOptions } from "../../../src/base/options.ts";
-import { Model } from "../../../src/client/model.ts";
-import { WorkerHandle } from "../../../src/client/worker-handle.ts";
+import { loadModel } from "../../../src/client/load-model.ts";
+import type { Model } from "../../../src/client/model.ts";
 import { Engine } from "../../../src/engine/engine.ts";
+import { Loader } from "../../../src/engine/loader.ts";
+import { fakeLoader } from "../../support/fake-loader.ts";
 import { fakeModel, nextTurn } from "../../support/fake-model.ts";
 import type { FakeModel } from "../../support/fake-model.ts";
 import { fakeWorker } from "../../support/fake-worker.ts";
@@ -21,17 +22,12 @@ interface Loaded {
 async function load(): Promise<Loaded> {
   const fake = fakeModel();
   const worker = fakeWorker(new Engine(fake));
-  workers.push(worker);
-  const kind = { name: "engine", deathCode: "device-lost", spawn: () => worker } as const;
-  const handle = await WorkerHandle.start<Engine>(kind);
-  const info = await handle.call((engine, stop) =>
-    engine.load(
-      { manifestKey: "small" },
-      proxy(() => undefined),
-      stop,
-    ),
-  );
-  return { model: new Model(handle, info, "a/b@main"), fake, worker };
+  const loader = fakeWorker(new Loader(fakeLoader()));
+  workers.push(worker, loader);
+  const model = await loadModel("a/b", {
+    workers: { engine: () => worker, loader: () => loader },
+  });
+  return { model, fake, worker };
 }
 
 function ask(text: string, signal?: AbortSignal): GenerateTextOptions {
@@ -153,28 +149,5 @@ describe("Model.dispose", () => {
     await model.dispose();
     await outcome;
     expect(worker.isTerminated).toBe(true);
-  });
-});
-
-describe("Model, when its worker is gone", () => {
-  test("rejects runs with device-lost, and can be disposed", async () => {
-    const { model, worker } = await load();
-    const run = model.generateText(ask("stuck"));
-    const outcome = expect(run).rejects.toMatchObject({ code: "device-lost" });
-    await nextTurn();
-    worker.crash("Aw, snap");
-    await outcome;
-    await expect(model.generateText(ask("a"))).rejects.toMatchObject({ code: "device-lost" });
-    await model.dispose();
-  });
-
-  test("rejects runs with device-lost when the engine lost its device", async () => {
-    const { model, fake } = await load();
-    const run = model.generateText(ask("stuck"));
-    const outcome = expect(run).rejects.toMatchObject({ code: "device-lost" });
-    await nextTurn();
-    fake.lose("driver reset");
-    await outcome;
-    await model.dispose();
   });
 });

@@ -1,0 +1,80 @@
+// A page whose engine has several lives, over fake workers and a fake clock.
+import { vi } from "vitest";
+import type { LoadProgress } from "../../src/base/events.ts";
+import { loadModel } from "../../src/client/load-model.ts";
+import type { Model } from "../../src/client/model.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import { Loader } from "../../src/engine/loader.ts";
+import { fakeLoader } from "./fake-loader.ts";
+import { fakeModel } from "./fake-model.ts";
+import type { FakeFaults, FakeModel } from "./fake-model.ts";
+import { fakeWorker } from "./fake-worker.ts";
+import type { FakeWorker } from "./fake-worker.ts";
+
+/** A page whose engine has had these lives so far. */
+export interface Page {
+  readonly model: Model;
+  readonly engines: FakeWorker[];
+  readonly fakes: FakeModel[];
+  readonly progress: LoadProgress[];
+}
+
+const started: FakeWorker[] = [];
+
+/** Before each test: the clock and the pictures of a page. */
+export function startClock(): void {
+  vi.useFakeTimers({
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"],
+  });
+  vi.stubGlobal("ImageData", FakeImageData);
+}
+
+/** After each test: ends what is left. */
+export function endPages(): void {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+  started.splice(0).forEach((worker) => worker.terminate());
+}
+
+class FakeImageData {
+  readonly data: Uint8ClampedArray;
+  constructor(data: Uint8ClampedArray) {
+    this.data = data;
+  }
+}
+
+/** Time passes; messages between threads are delivered meanwhile. */
+export async function pass(milliseconds: number): Promise<void> {
+  for (let slice = 0; slice < 50; slice++) {
+    await vi.advanceTimersByTimeAsync(milliseconds / 50);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Loads a model whose lives have these faults, one after the other; later ones have none. */
+export async function load(...lives: readonly FakeFaults[]): Promise<Page> {
+  const engines: FakeWorker[] = [];
+  const fakes: FakeModel[] = [];
+  const progress: LoadProgress[] = [];
+  const start = (api: object): FakeWorker => {
+    const worker = fakeWorker(api);
+    started.push(worker);
+    return worker;
+  };
+  const workers = {
+    loader: () => start(new Loader(fakeLoader())),
+    engine() {
+      const fake = fakeModel(lives[fakes.length]);
+      fakes.push(fake);
+      const worker = start(new Engine(fake));
+      engines.push(worker);
+      return worker;
+    },
+  };
+  const onProgress = (event: LoadProgress): void => void progress.push(event);
+  const loading = loadModel("a/b", { workers, onProgress });
+  // A rejection is the test's own business.
+  loading.catch(() => undefined);
+  await pass(100);
+  return { model: await loading, engines, fakes, progress };
+}
