@@ -1,4 +1,6 @@
 // OmniGen on WebGPU, checkpoint to pixels, beside the authors' code.
+import { expect, test } from "vitest";
+import { present } from "../../../src/base/assert.ts";
 import type { Pixels } from "../../../src/base/pixels.ts";
 import { createWebGpuRuntime } from "../../../src/session/webgpu-runtime.ts";
 import { runOmniGenParity } from "../../contract/omnigen-parity.ts";
@@ -16,6 +18,22 @@ for (const name of ["a", "b"]) {
   };
   const goldens = await fetchGoldens(name);
   runOmniGenParity({ checkpoint: `${name} on WebGPU`, goldens, open });
+  if (name === "b") continue;
+
+  test("the flow loop is captured and proven, with and without guidance", async () => {
+    const model = await open();
+    try {
+      const draw = present(model.stages.draw, "draw stage");
+      for (const guidance of [1, 2]) {
+        const size = { width: 64, height: 64, steps: 2 };
+        const request = { prompt: "a red circle", images: [], seed: 1, count: 1, guidance };
+        (await draw.prepare({ ...draw.defaults([]), ...size, ...request })).dispose();
+        expect(model.stages.info()).toMatchObject({ captured: { flow: true }, notes: [] });
+      }
+    } finally {
+      await model.dispose();
+    }
+  });
 }
 
 async function fetchGoldens(name: string): Promise<OmniGenGoldens> {
