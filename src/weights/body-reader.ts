@@ -44,6 +44,21 @@ export class BodyReader {
     return filled;
   }
 
+  /** The next bytes without taking them: at least `count`, fewer only at the end. */
+  async peek(count: number): Promise<Uint8Array> {
+    let seen = this.#rest ?? new Uint8Array(0);
+    while (seen.length < count) {
+      const next = await this.#next();
+      if (!next) break;
+      const both = new Uint8Array(seen.length + next.length);
+      both.set(seen);
+      both.set(next, seen.length);
+      seen = both;
+      this.#rest = seen;
+    }
+    return seen;
+  }
+
   /** Drops bytes; returns how many there were. */
   async skip(count: number): Promise<number> {
     let skipped = 0;
@@ -108,6 +123,7 @@ export function withIdleLimit<T>(
   { idleTimeoutMs, signal }: Pick<BodyOwner, "idleTimeoutMs" | "signal">,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) reject(signal.reason);
     const stop = (): void => reject(signal?.reason);
     const timer = setTimeout(
       () => reject(new IdleError(`No byte arrived for ${idleTimeoutMs / 1000} s`)),

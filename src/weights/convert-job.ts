@@ -3,6 +3,7 @@ import { present } from "../base/assert.ts";
 import { fail } from "../base/errors.ts";
 import type { ModelError } from "../base/errors.ts";
 import { f32ToF16 } from "../base/float16.ts";
+import { allocate } from "./allocate.ts";
 import type { Job } from "./layout.ts";
 import { isTransposed, rowsOf } from "./layout.ts";
 import {
@@ -50,7 +51,8 @@ async function transpose(
 ): Promise<Uint8Array> {
   const { height, width } = rowsOf(recipe);
   const isHalf = recipe.storage === "f16";
-  const target = isHalf ? new Uint16Array(height * width) : new Float32Array(height * width);
+  const { buffer } = allocate(height * width * (isHalf ? 2 : 4), recipe.tensor);
+  const target = isHalf ? new Uint16Array(buffer) : new Float32Array(buffer);
   let first = 0;
   for (let slice = 0; slice < slices; slice++) {
     const values = decode(recipe, await nextSlice());

@@ -5,6 +5,7 @@ import { fail, ModelError as AnyModelError } from "../base/errors.ts";
 /** Why a download failed; `details.reason` of a `download-failed` error. */
 export type FetchReason =
   | "network"
+  | "offline"
   | "stalled"
   | "truncated"
   | "gated"
@@ -20,6 +21,8 @@ export type FetchReason =
 const ADVICE: Readonly<Record<FetchReason, string>> = {
   network:
     "The server cannot be reached from this page: check the connection, the address, and that the server allows cross-origin requests.",
+  offline:
+    "This device is offline. Connect and load again: what was downloaded is kept, and models that are stored need no network.",
   stalled: "The server stopped sending. Load again: what was downloaded is kept.",
   truncated:
     "The server ended the answer before all of its bytes arrived. Load again: what was downloaded is kept.",

@@ -42,6 +42,7 @@ const MAX_ATTEMPTS = 50;
 
 const RETRYABLE: ReadonlySet<string | undefined> = new Set<FetchReason>([
   "network",
+  "offline",
   "stalled",
   "truncated",
   "busy",
@@ -136,13 +137,19 @@ async function send(
     signal?.throwIfAborted();
     const isIdle = error instanceof IdleError;
     throw downloadFailed({
-      reason: isIdle ? "stalled" : "network",
+      reason: isIdle ? "stalled" : isOffline() ? "offline" : "network",
       url,
       status: 0,
       seen: isIdle ? error.message : "The request failed",
       cause: error,
     });
   }
+}
+
+// Only "no" means something: a device in a captive portal says that it is online.
+function isOffline(): boolean {
+  const navigator: Partial<Navigator> | undefined = globalThis.navigator;
+  return navigator?.onLine === false;
 }
 
 type Place = Pick<RangeAnswer, "kind" | "start" | "end" | "size">;
@@ -173,8 +180,9 @@ function partOf(
   { status, headers, type }: Head,
 ): Place {
   const header = headers.get("content-range");
+  const isMultipart = /^multipart\//i.test(headers.get("content-type") ?? "");
   // Content-Range may be hidden from a cross-origin page; then the count of bytes has to do.
-  if (header === null && type === "cors") {
+  if (header === null && type === "cors" && !isMultipart) {
     const end = range.allowShort ? undefined : range.end;
     return { kind: "part", start: range.start, end, size: undefined };
   }

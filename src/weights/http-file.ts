@@ -1,12 +1,17 @@
 // One file on a server: ranges with retries, resumed where they broke; a check that the file stays the
 // same; and the way out for servers that ignore Range.
 import { present } from "../base/assert.ts";
-import { downloadFailed } from "./download-error.ts";
+import { allocate } from "./allocate.ts";
+import { downloadFailed, reasonOf } from "./download-error.ts";
 import type { HttpContext, RangeAnswer } from "./fetch-range.ts";
 import { requestRange, withRetries } from "./fetch-range.ts";
+import { waitBefore } from "./retry.ts";
 import { SequentialFile } from "./sequential-file.ts";
-import { sniff } from "./sniff.ts";
+import { sniff, SNIFF_BYTES } from "./sniff.ts";
 import type { Prefix, ReadOptions } from "./source.ts";
+
+/** Whole files that a server which knows ranges may send in place of one before it is taken at its word. */
+const MAX_STRAYS = 3;
 
 /** Reads one URL. Several reads may run at once. */
 export class HttpFile {
@@ -17,6 +22,9 @@ export class HttpFile {
   #sequential: SequentialFile | undefined;
   #size: number | undefined;
   #version = "";
+  /** True once the server has sent a part of the file. */
+  #sendsParts = false;
+  #strays = 0;
 
   /** @param onHeaders - sees the headers of every good answer */
   constructor(url: string, context: HttpContext, onHeaders: (headers: Headers) => void) {
@@ -68,7 +76,7 @@ export class HttpFile {
     const part = this.#sequential ? undefined : await this.#readFirstPart(maxBytes, options);
     if (part) return part;
     const file = present(this.#sequential, "sequential file");
-    const { bytes, isWhole } = await file.readHead(maxBytes, options);
+    const { bytes, isWhole } = await file.readHead(maxBytes, options, this.#size);
     if (isWhole) this.#size = bytes.length;
     return bytes;
   }
@@ -96,7 +104,7 @@ export class HttpFile {
     end: number,
     { signal, onBytes }: ReadOptions,
   ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const target = new Uint8Array(end - start);
+    const target = allocate(end - start, "a part of a file");
     let filled = 0;
     const attempt = async (): Promise<Uint8Array<ArrayBuffer> | undefined> => {
       if (filled === target.length) filled = 0;
@@ -143,28 +151,61 @@ export class HttpFile {
     return undefined;
   }
 
-  async #ask(
-    range:
-      | { readonly start: number; readonly end: number; readonly allowShort?: boolean }
-      | undefined,
-    signal?: AbortSignal,
-  ): Promise<RangeAnswer> {
-    const answer = await requestRange(this.url, range, this.#context, signal);
-    const isOther = differs(this.#version, answer.version) || differs(this.#size, answer.size);
-    if (isOther) {
+  async #ask(range: AskedRange | undefined, signal?: AbortSignal): Promise<RangeAnswer> {
+    const answer = await this.#request(range, signal);
+    try {
+      await this.#check(answer, range);
+    } catch (error) {
       answer.body.cancel();
-      throw downloadFailed({
-        reason: "changed",
-        url: this.url,
-        status: answer.kind === "part" ? 206 : 200,
-        seen: `The file's version or size changed from "${this.#version}", ${this.#size} bytes`,
-      });
+      throw error;
     }
     this.#version ||= answer.version;
     this.#size ??= answer.size;
+    this.#sendsParts ||= answer.kind === "part";
     this.#onHeaders(answer.headers);
     return answer;
   }
+
+  // The address behind the hub's own expires in the middle of a long download; asking the hub again renews it.
+  async #request(range: AskedRange | undefined, signal?: AbortSignal): Promise<RangeAnswer> {
+    try {
+      return await requestRange(this.url, range, this.#context, signal);
+    } catch (error) {
+      const wasAllowed = this.#version !== "" || this.#size !== undefined;
+      if (reasonOf(error) !== "gated" || !wasAllowed) throw error;
+      await this.#context.pause(waitBefore(1, null), signal);
+      return requestRange(this.url, range, this.#context, signal);
+    }
+  }
+
+  async #check(answer: RangeAnswer, range: AskedRange | undefined): Promise<void> {
+    const { kind, body } = answer;
+    const status = kind === "part" ? 206 : 200;
+    if (kind === "whole") {
+      const disguise = sniff(await body.peek(SNIFF_BYTES));
+      const seen = "The server sent something else than the file";
+      // In the middle of a download that is somebody's portal or proxy, and may pass.
+      const reason = this.#sendsParts ? "wrong-range" : disguise;
+      if (disguise && reason) throw downloadFailed({ reason, url: this.url, status, seen });
+      if (range && this.#sendsParts && this.#strays++ < MAX_STRAYS) {
+        const stray = "The server sent the whole file in place of a part";
+        throw downloadFailed({ reason: "wrong-range", url: this.url, status, seen: stray });
+      }
+    }
+    const isOther = differs(this.#version, answer.version) || differs(this.#size, answer.size);
+    if (isOther) {
+      const seen = `The file's version or size changed from "${this.#version}", ${this.#size} bytes`;
+      throw downloadFailed({ reason: "changed", url: this.url, status, seen });
+    }
+  }
+}
+
+/** Bytes to ask for, end exclusive. */
+interface AskedRange {
+  readonly start: number;
+  readonly end: number;
+  /** The file may end before. */
+  readonly allowShort?: boolean;
 }
 
 function differs<T extends string | number>(known: T | undefined, seen: T | undefined): boolean {

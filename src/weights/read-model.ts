@@ -2,6 +2,7 @@
 import { present } from "../base/assert.ts";
 import type { LoadProgress } from "../base/events.ts";
 import type { StoredPart } from "../base/weight-declaration.ts";
+import { allocate } from "./allocate.ts";
 import type { StoredTensor } from "./layout.ts";
 import { partBytes } from "./layout.ts";
 import type { Manifest } from "./manifest.ts";
@@ -75,7 +76,7 @@ class PartFiller {
   take(shard: number, content: Uint8Array): void {
     for (const piece of this.#tensor.pieces) {
       if (piece.shard !== shard) continue;
-      this.#bytes ??= new Uint8Array(partBytes(this.#tensor));
+      this.#bytes ??= allocate(partBytes(this.#tensor), this.#tensor.name);
       const end = piece.shardOffset + piece.bytes;
       this.#bytes.set(content.subarray(piece.shardOffset, end), this.#filled);
       this.#filled += piece.bytes;

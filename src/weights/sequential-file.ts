@@ -1,5 +1,7 @@
 // A file on a server that ignores Range: read from its beginning to its end, once, dropping what nobody
 // asked for. Going back costs a new download, so callers read in file order.
+import type { ModelError } from "../base/errors.ts";
+import { allocate } from "./allocate.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { downloadFailed } from "./download-error.ts";
 import type { HttpContext, RangeAnswer } from "./fetch-range.ts";
@@ -33,10 +35,15 @@ export class SequentialFile {
     this.#body = body;
   }
 
-  /** The first bytes, at most `maxBytes`, and whether the file ends with them. Kept for later reads. */
+  /**
+   * The first bytes, at most `maxBytes`, and whether the file ends with them. Kept for later reads.
+   *
+   * @param size - what the server said that the file has
+   */
   async readHead(
     maxBytes: number,
     options: ReadOptions,
+    size?: number,
   ): Promise<{ bytes: Uint8Array<ArrayBuffer>; isWhole: boolean }> {
     return this.#queue(options, async (progress) => {
       const body = await this.#bodyAt(0, options.signal);
@@ -51,6 +58,7 @@ export class SequentialFile {
         progress(count);
         options.onBytes?.(chunk.length);
       }
+      if (count < Math.min(maxBytes, size ?? 0)) throw this.#endedEarly(size ?? 0);
       this.#head = joinChunks(chunks, count);
       return { bytes: this.#head, isWhole: count < maxBytes || (await body.isAtEnd()) };
     });
@@ -63,7 +71,7 @@ export class SequentialFile {
     options: ReadOptions,
   ): Promise<Uint8Array<ArrayBuffer>> {
     return this.#queue(options, async (progress) => {
-      const target = new Uint8Array(end - start);
+      const target = allocate(end - start, "a part of a file");
       const known = this.#head.subarray(start, end);
       target.set(known);
       if (known.length === target.length) return target;
@@ -85,12 +93,15 @@ export class SequentialFile {
     const skipped = await body.skip(start - this.#position);
     const filled = await body.readInto(target, options.onBytes);
     this.#position += skipped + filled;
-    if (filled === target.length) return;
-    throw downloadFailed({
+    if (filled < target.length) throw this.#endedEarly(start + target.length);
+  }
+
+  #endedEarly(expected: number): ModelError {
+    return downloadFailed({
       reason: "truncated",
       url: this.#url,
       status: 200,
-      seen: `The file ended after ${this.#position} bytes, expected at least ${start + target.length}`,
+      seen: `The file ended after ${this.#position} bytes, expected at least ${expected}`,
     });
   }
 

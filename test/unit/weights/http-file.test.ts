@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { ModelError } from "../../../src/base/errors.ts";
 import type { HttpOptions } from "../../../src/weights/fetch-range.ts";
@@ -86,6 +86,50 @@ describe("readRange", () => {
     const waits: number[] = [];
     await open({ pause: async (ms) => void waits.push(ms) }).readRange(0, 9);
     expect(waits).toEqual([7000, 7000]);
+  });
+
+  test.each<Fault>([
+    { kind: "ignore-range" },
+    { kind: "ignore-range-chunked" },
+    { kind: "html" },
+    { kind: "lfs-pointer" },
+    { kind: "status", status: 403 },
+  ])(
+    "$kind $status in the middle of a file passes, and costs no second download",
+    async (fault) => {
+      const file = open();
+      expectBytes(await file.readRange(0, 1000), 0, 1000);
+      server.use({ ...fault, times: 1 });
+      expectBytes(await file.readRange(200_000, 250_000), 200_000, 250_000);
+      expectBytes(await file.readRange(250_000, 250_100), 250_000, 250_100);
+      expect(server.requests.map(({ range }) => range)).toEqual([
+        "bytes=0-999",
+        "bytes=200000-249999",
+        "bytes=200000-249999",
+        "bytes=250000-250099",
+      ]);
+    },
+  );
+
+  test("an access that is withdrawn for good is told as such", async () => {
+    const file = open();
+    await file.readRange(0, 1000);
+    server.use({ kind: "status", status: 403 });
+    await expect(file.readRange(0, 9)).rejects.toMatchObject({ details: { reason: "gated" } });
+    expect(server.requests.length).toBe(3);
+  });
+
+  test("tells a device that is offline", async () => {
+    vi.stubGlobal("navigator", { onLine: false });
+    try {
+      server.use({ kind: "reset" });
+      await expect(open().readRange(0, 9)).rejects.toMatchObject({
+        code: "download-failed",
+        details: { reason: "offline" },
+      });
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   test("never mixes two versions of a file", async () => {
@@ -226,6 +270,30 @@ describe("a host that hides its headers from other origins", () => {
       expect(server.requests.length).toBe(2);
     },
   );
+});
+
+describe("a page that is as long as the file", () => {
+  const PAGE = `<!doctype html><html>${"<p>Please sign in</p>".repeat(20_000)}</html>`;
+  // Neither length nor ETag can be seen from another origin.
+  const portal =
+    (from: number): HttpOptions["fetch"] =>
+    async (url, init) => {
+      const isPortal = server.requests.length >= from;
+      const { status, body } = isPortal ? new Response(PAGE) : await fetch(url, init);
+      return { status, body, type: "cors", headers: new Headers() };
+    };
+
+  test("is not taken for it at the beginning", async () => {
+    const reading = open({ fetch: portal(0) }).readRange(1000, 2000);
+    await expect(reading).rejects.toMatchObject({ details: { reason: "html" } });
+  });
+
+  test("is not taken for it later", async () => {
+    const file = open({ fetch: portal(1) });
+    await file.readRange(0, 1000);
+    const reading = file.readRange(1000, 2000);
+    await expect(reading).rejects.toMatchObject({ details: { reason: "wrong-range" } });
+  });
 });
 
 describe("under random faults", () => {
