@@ -20,6 +20,7 @@ const EMBEDDED_MODELS: Readonly<Record<string, string>> = {
 
 const PHASES: Readonly<Record<LoadPhase, string>> = {
   resolve: "Looking at the checkpoint",
+  wait: "Another tab is downloading it",
   download: "Downloading",
   store: "Storing",
   read: "Reading from storage",

@@ -15,6 +15,10 @@ export interface CachedModel {
   readonly storedBytes: number;
   /** When it was completed, in milliseconds since 1970. */
   readonly storedAt: number;
+  /** When it was last loaded, in milliseconds since 1970. */
+  readonly usedAt: number;
+  /** True: never deleted to make room. */
+  readonly isPinned: boolean;
 }
 
 /** Storage of this origin, in bytes. */

@@ -98,11 +98,12 @@ export interface ConverseResult {
 export type TaskResult = TextResult | DrawResult | ConverseResult;
 
 /**
- * What is happening while a model loads. "recover": the GPU or its worker was lost, and the model is about to
- * come back; then the phases from "read" on happen again.
+ * What is happening while a model loads. "wait": another tab is storing it. "recover": the GPU or its worker was
+ * lost, and the model is about to come back; then the phases from "read" on happen again.
  */
 export type LoadPhase =
   | "resolve"
+  | "wait"
   | "download"
   | "store"
   | "read"

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Quantization } from "../base/dtype.ts";
-import type { KeyValue } from "../weights/key-value.ts";
+import type { KeyValue, RowReader } from "../weights/key-value.ts";
 import { parseManifest } from "../weights/manifest.ts";
 import { markPacked, packedFolder, packManifest } from "../weights/packed-model.ts";
 import { WeightStore } from "../weights/weight-store.ts";
@@ -22,7 +22,7 @@ export async function openPackedStore(
 
 function folderRows(out: string, folder: string): KeyValue {
   const journal = join(folder, "journal.json");
-  return {
+  const reader: RowReader = {
     async get(key) {
       const [kind = "", name = ""] = key.split(":");
       if (kind === "index") return indexOf(join(folder, `${name}.bin`));
@@ -30,8 +30,13 @@ function folderRows(out: string, folder: string): KeyValue {
       return kind === "journal" ? readJournal(journal, key) : undefined;
     },
     keys: async () => [],
-    async write(rows, removed = []) {
-      for (const [key, value] of rows) {
+  };
+  return {
+    ...reader,
+    // One process, one import: nobody writes in between.
+    async change(decide) {
+      const { put = [], remove = [] } = await decide(reader);
+      for (const [key, value] of put) {
         const [kind, name = ""] = key.split(":");
         if (kind === "shard" && value instanceof Blob) {
           await writeWhole(join(folder, `${name}.bin`), new Uint8Array(await value.arrayBuffer()));
@@ -39,7 +44,7 @@ function folderRows(out: string, folder: string): KeyValue {
         if (kind === "journal") await writeWhole(journal, JSON.stringify({ key, value }));
         if (kind === "manifest") await publish(out, folder, value);
       }
-      if (removed.some((key) => key.startsWith("journal:"))) await rm(journal, { force: true });
+      if (remove.some((key) => key.startsWith("journal:"))) await rm(journal, { force: true });
     },
   };
 }

@@ -36,6 +36,30 @@ export const cache = {
     return deleted > 0;
   },
 
+  /**
+   * Keeps a model from being deleted by {@link cache.makeRoom}, or no longer.
+   *
+   * @param id - as for `delete`
+   * @returns false when there is none
+   */
+  async pin(id: string, isPinned = true, options: CacheOptions = {}): Promise<boolean> {
+    if (typeof id !== "string") throw new TypeError(`id must be a string, got ${typeof id}.`);
+    const pinned = await ask(options, (loader) => loader.pinModels(id, isPinned));
+    return pinned > 0;
+  },
+
+  /**
+   * Deletes models that are not pinned, the longest unused first, until so many bytes are free or none is left:
+   * what to do about a `quota-exceeded` error, whose `details.neededBytes` tells how much is missing. A model
+   * that is loaded at the time and reads weights from the store again later will miss them: pin it before.
+   *
+   * @returns the models that were deleted
+   */
+  async makeRoom(bytes: number, options: CacheOptions = {}): Promise<CachedModel[]> {
+    if (!(bytes > 0)) throw new RangeError(`bytes must be more than 0, got ${bytes}.`);
+    return ask(options, (loader, signal) => loader.makeRoom(bytes, signal));
+  },
+
   /** Deletes all models and what is left of downloads that did not end. */
   clear(options: CacheOptions = {}): Promise<void> {
     return ask(options, (loader, signal) => loader.clearModels(signal));

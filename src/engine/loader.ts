@@ -10,6 +10,7 @@ import type { FetchLike, LentFetch } from "../base/wire-fetch.ts";
 import { borrowFetch } from "../base/wire-fetch.ts";
 import type { Listener } from "../base/wire.ts";
 import { EventSink } from "../base/wire.ts";
+import type { Locks } from "../weights/import-lock.ts";
 import type { openSource } from "../weights/open-source.ts";
 import { Queue } from "../base/queue.ts";
 
@@ -31,6 +32,8 @@ export interface ImportTools {
   readonly signal: AbortSignal;
   /** Opens what a location names; default: what a browser can open. */
   readonly openSource?: typeof openSource;
+  /** Default: the browser's, where it has them. */
+  readonly locks?: Locks;
 }
 
 /** A stored model. */
@@ -55,6 +58,10 @@ export interface LoaderParts {
   listModels(): Promise<CachedModel[]>;
   /** Deletes the models with this key or id. Returns how many there were. */
   removeModels(keyOrId: string): Promise<number>;
+  /** Keeps the models with this key or id from being deleted to make room. Returns how many there are. */
+  pinModels(keyOrId: string, isPinned: boolean): Promise<number>;
+  /** Deletes models that are not pinned, the longest unused first. Returns what was deleted. */
+  makeRoom(bytes: number): Promise<CachedModel[]>;
   clearModels(): Promise<void>;
   measureUsage(): Promise<CacheUsage>;
 }
@@ -104,6 +111,16 @@ export class Loader {
   /** Deletes the models with this key or id, after imports that are under way. Returns how many there were. */
   removeModels(keyOrId: string, signal: AbortSignal): Promise<number> {
     return this.#imports.add(() => this.#parts.removeModels(keyOrId), signal);
+  }
+
+  /** Pins the models with this key or id, or no longer. Returns how many there are. */
+  pinModels(keyOrId: string, isPinned: boolean): Promise<number> {
+    return this.#parts.pinModels(keyOrId, isPinned);
+  }
+
+  /** Deletes unpinned models until so many bytes are free, after imports that are under way. */
+  makeRoom(bytes: number, signal: AbortSignal): Promise<CachedModel[]> {
+    return this.#imports.add(() => this.#parts.makeRoom(bytes), signal);
   }
 
   /** Deletes everything that is stored, after imports that are under way. */

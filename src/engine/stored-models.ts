@@ -1,10 +1,16 @@
 // What the loader worker does, on the store of this browser.
+import { answerWithin } from "../base/answer-within.ts";
 import type { CachedModel, CacheUsage } from "../base/cache-info.ts";
 import { fail } from "../base/errors.ts";
 import { openStore } from "../weights/store.ts";
-import type { InstalledModel, WeightStore } from "../weights/weight-store.ts";
+import { estimateStorage } from "../weights/storage-error.ts";
+import type { InstalledModel } from "../weights/stored-rows.ts";
+import type { WeightStore } from "../weights/weight-store.ts";
 import { importModel, repairModel } from "./import-model.ts";
 import type { LoaderParts } from "./loader.ts";
+
+/** How long a hint of the browser is waited for. */
+const ANSWER_MS = 1_000;
 
 /**
  * The work of a {@link Loader}. The store is opened at the first need and stays open.
@@ -18,6 +24,8 @@ export function loaderParts(open: () => Promise<WeightStore> = openSharedStore):
     importModel: async (request, tools) => importModel(request, await store(), tools),
     repairModel: async (request, tools) => repairModel(request, await store(), tools),
     listModels: async () => (await (await store()).list()).map(describe),
+    pinModels: async (keyOrId, isPinned) => pinModels(await store(), keyOrId, isPinned),
+    makeRoom: async (bytes) => (await (await store()).makeRoom(bytes)).map(describe),
     removeModels: async (keyOrId) => removeModels(await store(), keyOrId),
     clearModels: async () => (await store()).clear(),
     measureUsage: async () => measureUsage(await store()),
@@ -39,33 +47,40 @@ async function openSharedStore(): Promise<WeightStore> {
 }
 
 function describe(model: InstalledModel): CachedModel {
-  const { key, source, revision, family, quantization, totalBytes, createdAt } = model;
-  const sizes = { storedBytes: totalBytes, storedAt: createdAt };
-  return { key, id: source, revision, family, quantization, ...sizes };
+  const { key, source, revision, family, quantization, totalBytes } = model;
+  const { createdAt, lastUsedAt, isPinned = false } = model;
+  const facts = { storedBytes: totalBytes, storedAt: createdAt, usedAt: lastUsedAt, isPinned };
+  return { key, id: source, revision, family, quantization, ...facts };
 }
 
 async function removeModels(store: WeightStore, keyOrId: string): Promise<number> {
-  const models = await store.list();
-  // A hub's id names its branch, too; the application may have left that out.
-  const named = models.filter(
-    ({ key, source }) => [key, source].includes(keyOrId) || source === `${keyOrId}@main`,
-  );
+  const named = await findModels(store, keyOrId);
   for (const { key } of named) await store.remove(key);
   return named.length;
 }
 
-// The browser's own numbers exist on secure pages only.
+async function pinModels(store: WeightStore, keyOrId: string, isPinned: boolean): Promise<number> {
+  const named = await findModels(store, keyOrId);
+  for (const { key } of named) await store.pin(key, isPinned);
+  return named.length;
+}
+
+async function findModels(store: WeightStore, keyOrId: string): Promise<InstalledModel[]> {
+  const models = await store.list();
+  // A hub's id names its branch, too; the application may have left that out.
+  return models.filter(
+    ({ key, source }) => [key, source].includes(keyOrId) || source === `${keyOrId}@main`,
+  );
+}
+
+// The browser's own numbers exist on secure pages only, and some browsers do not answer.
 async function measureUsage(store: WeightStore): Promise<CacheUsage> {
   const storage: StorageManager | undefined = globalThis.navigator?.storage;
   const [{ bytes }, estimate, isPersistent] = await Promise.all([
     store.usage(),
-    storage?.estimate(),
-    storage?.persisted(),
+    estimateStorage(storage),
+    answerWithin(ANSWER_MS, false, async () => (await storage?.persisted()) ?? false),
   ]);
-  return {
-    modelBytes: bytes,
-    originBytes: estimate?.usage ?? 0,
-    quotaBytes: estimate?.quota ?? 0,
-    isPersistent: isPersistent ?? false,
-  };
+  const { usage = 0, quota = 0 } = estimate;
+  return { modelBytes: bytes, originBytes: usage, quotaBytes: quota, isPersistent };
 }

@@ -9,7 +9,7 @@ import type { WeightDeclaration } from "../base/weight-declaration.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { convertJob } from "./convert-job.ts";
 import { sha256 } from "./hash.ts";
-import { journalledSink, storedShards } from "./journal.ts";
+import { install, journalledSink, storedShards } from "./journal.ts";
 import type { Job, Layout } from "./layout.ts";
 import { layOut, SHARD_BYTES } from "./layout.ts";
 import type { Manifest, Provenance, ShardRef } from "./manifest.ts";
@@ -80,7 +80,9 @@ export async function importCheckpoint(request: ImportRequest): Promise<Manifest
   const sources = sourcesOf(checkpoints);
   await runJobs({ ...request, layout, sources, isWanted: (shard) => shard >= first, sink });
   const manifest = manifestOf(request, recipes, layout, shards);
-  await store.writeManifest(manifest);
+  const again = (hashes: readonly string[]): Promise<void> =>
+    repairShards({ ...request, manifest, hashes, sources });
+  await install(store, manifest, plan, again);
   return manifest;
 }
 

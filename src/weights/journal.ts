@@ -1,6 +1,6 @@
 // How an import that was stopped goes on: the shards that an earlier attempt at the same plan has stored.
 import { fail, ModelError } from "../base/errors.ts";
-import type { ShardRef } from "./manifest.ts";
+import type { Manifest, ShardRef } from "./manifest.ts";
 import type { ShardSink } from "./shard-writer.ts";
 import type { WeightStore } from "./weight-store.ts";
 
@@ -17,6 +17,40 @@ export async function storedShards(
     shards.push(shard);
   }
   return shards;
+}
+
+/** Attempts to install a model whose shards somebody else deletes meanwhile. */
+const INSTALL_ATTEMPTS = 3;
+
+/**
+ * Writes the manifest. Shards that another tab has deleted since they were stored are fetched again.
+ *
+ * @throws ModelError weights-corrupt when they are deleted again and again
+ */
+export async function install(
+  store: WeightStore,
+  manifest: Manifest,
+  plan: string,
+  fetchAgain: (hashes: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const { key, shards } = manifest;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await store.writeManifest(manifest);
+    } catch (error) {
+      const missing = missingShards(error);
+      if (missing.length === 0 || attempt >= INSTALL_ATTEMPTS) throw error;
+      // The journal went with them; without it they would be orphans as they come.
+      await store.writeJournal(key, { plan, shards, updatedAt: Date.now() });
+      await fetchAgain(missing);
+    }
+  }
+}
+
+function missingShards(error: unknown): readonly string[] {
+  if (!ModelError.isModelError(error) || error.code !== "weights-corrupt") return [];
+  const { shards } = error.details;
+  return Array.isArray(shards) ? shards : [];
 }
 
 /** What a {@link journalledSink} writes down. */

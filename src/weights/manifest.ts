@@ -9,6 +9,12 @@ import type { WeightRecipe } from "./recipe.ts";
 /** Changes whenever bytes in shards or fields here change their meaning. */
 export const MANIFEST_VERSION = 1;
 
+/** Most bytes of a shard: larger values make browsers fail (some at 127 MiB), and are never written here. */
+export const MAX_SHARD_BYTES = 64 * 1024 * 1024;
+/** 6.4 TB. */
+const MAX_SHARDS = 100_000;
+const MAX_RANK = 16;
+
 /** One stored shard. */
 export interface ShardRef {
   /** SHA-256 of its bytes, lowercase hex; also its key in the store. */
@@ -66,6 +72,11 @@ export function manifestKey({
   return sha256(JSON.stringify([source, quantization, chosen]));
 }
 
+/** SHA-256 over all of a manifest: its row is large enough to rot on disk without the database noticing. */
+export function hashOfManifest(manifest: Manifest): Promise<string> {
+  return sha256(JSON.stringify(manifest));
+}
+
 /** The value as a manifest, or undefined when it is anything else, of another version, or contradicts itself. */
 export function parseManifest(value: unknown): Manifest | undefined {
   return isManifest(value) ? value : undefined;
@@ -83,33 +94,49 @@ function isManifest(value: unknown): value is Manifest {
     isMap(value["companions"], isProvenance) &&
     isList(value["recipes"], isRecipe) &&
     areShards(value["shards"], value) &&
-    isList(value["tensors"], (tensor) => isTensor(tensor, value["shards"]))
+    areTensors(value["tensors"], value["shards"])
   );
 }
 
 function areShards(shards: unknown, manifest: Record<string, unknown>): shards is ShardRef[] {
-  if (!isList(shards, isShard)) return false;
+  if (!isList(shards, isShard) || shards.length > MAX_SHARDS) return false;
   const isFull = shards.every(
     ({ bytes }, index) =>
       bytes === manifest["shardBytes"] || (index === shards.length - 1 && bytes > 0),
   );
-  return isFull && shards.reduce((sum, { bytes }) => sum + bytes, 0) === manifest["totalBytes"];
+  return isFull && bytesIn(shards) === manifest["totalBytes"];
 }
 
 function isShard(value: unknown): value is ShardRef {
-  return isRecord(value) && isHash(value["hash"]) && hasCounts(value, ["bytes"]);
+  return (
+    isRecord(value) &&
+    isHash(value["hash"]) &&
+    hasCounts(value, ["bytes"]) &&
+    Number(value["bytes"]) <= MAX_SHARD_BYTES
+  );
 }
 
-function isTensor(value: unknown, shards: unknown): value is StoredTensor {
+// Together they are exactly as large as the shards: nothing is read twice, nothing is larger than the model.
+function areTensors(value: unknown, shards: readonly ShardRef[]): value is StoredTensor[] {
+  const isOne = (tensor: unknown): tensor is StoredTensor => isTensor(tensor, shards);
+  if (!isList(value, isOne)) return false;
+  const bytes = value.reduce((sum, { pieces }) => sum + bytesIn(pieces), 0);
+  return bytes === bytesIn(shards) && new Set(value.map(({ name }) => name)).size === value.length;
+}
+
+function isTensor(value: unknown, shards: readonly ShardRef[]): value is StoredTensor {
   if (!isRecord(value) || !hasTexts(value, ["name"])) return false;
   const { dtype, shape, pieces, name } = value;
   if (!isOneOf(dtype, ["f32", "f16", "u8"]) || !isList(shape, isCount)) return false;
-  if (!isList(pieces, isPiece) || !isList(shards, isShard)) return false;
+  if (shape.length > MAX_RANK || !isList(pieces, isPiece)) return false;
   const isInside = pieces.every(
     ({ shard, shardOffset, bytes }) => shardOffset + bytes <= (shards[shard]?.bytes ?? -1),
   );
-  const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
-  return isInside && bytes === partBytes({ name: String(name), dtype, shape });
+  return isInside && bytesIn(pieces) === partBytes({ name: String(name), dtype, shape });
+}
+
+function bytesIn(list: readonly { readonly bytes: number }[]): number {
+  return list.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function isPiece(value: unknown): value is Piece {

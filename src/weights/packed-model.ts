@@ -7,7 +7,7 @@ import type { Quantization } from "../base/dtype.ts";
 import type { LoadProgress } from "../base/events.ts";
 import { readSideFiles } from "./checkpoint.ts";
 import { sha256 } from "./hash.ts";
-import { journalledSink, storedShards } from "./journal.ts";
+import { install, journalledSink, storedShards } from "./journal.ts";
 import type { Json } from "./json-file.ts";
 import { isJsonObject, parseJsonObject } from "./json-file.ts";
 import type { Manifest, ShardRef } from "./manifest.ts";
@@ -128,7 +128,7 @@ export async function installPacked(request: PackedRequest): Promise<Manifest> {
   const done = await storedShards(store, key, plan);
   const put = journalledSink(store, { key, plan, shards: done, totalBytes });
   await fetchShards(request, shards.slice(done.length), put);
-  await store.writeManifest(manifest);
+  await install(store, manifest, plan, (hashes) => repairPacked({ ...request, hashes }));
   return manifest;
 }
 

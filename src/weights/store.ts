@@ -3,7 +3,7 @@
 // request's success is also reported by transactions that then fail for lack of room.
 import type { UseStore } from "idb-keyval";
 import { get, keys, promisifyRequest } from "idb-keyval";
-import type { KeyValue } from "./key-value.ts";
+import type { KeyValue, RowReader } from "./key-value.ts";
 import { memoryKeyValue } from "./key-value.ts";
 import { WeightStore } from "./weight-store.ts";
 
@@ -16,8 +16,12 @@ export interface StoreOptions {
 const STORE_NAME = "rows";
 /** Some browsers never answer an open request; then the model runs without a cache. */
 const OPEN_TIMEOUT_MS = 5_000;
+/** A strict write of 16 MiB takes seconds on a slow card; longer than this, the database is gone. */
+const TRANSACTION_TIMEOUT_MS = 60_000;
 /** Attempts of a read that fails for a reason that may pass. */
 const READ_ATTEMPTS = 3;
+/** What does not get better by trying again: the file is lost, the database is silent. */
+const FINAL: readonly string[] = ["NotReadableError", "TimeoutError"];
 
 /** Opens the store; one in memory, with a note why, where IndexedDB is not to be had. */
 export async function openStore({ name = "web-umm" }: StoreOptions = {}): Promise<WeightStore> {
@@ -37,12 +41,20 @@ async function indexedDbKeyValue(name: string): Promise<KeyValue> {
   return {
     get: (key) => retried(connection, () => get<unknown>(key, useStore)),
     keys: async () => (await retried(connection, () => keys<IDBValidKey>(useStore))).map(String),
-    write: (rows, remove = []) =>
-      useStore("readwrite", (store) => {
+    change: (decide) =>
+      useStore("readwrite", async (store) => {
+        const { put = [], remove = [] } = await decide(readerOf(store));
         for (const key of remove) store.delete(key);
-        for (const [key, value] of rows) store.put(value, key);
-        return promisifyRequest(store.transaction);
+        for (const [key, value] of put) store.put(value, key);
       }),
+  };
+}
+
+// Inside a transaction.
+function readerOf(store: IDBObjectStore): RowReader {
+  return {
+    get: (key) => promisifyRequest<unknown>(store.get(key)),
+    keys: async () => (await promisifyRequest(store.getAllKeys())).map(String),
   };
 }
 
@@ -77,15 +89,20 @@ class Connection {
     const transaction = await this.#begin(mode);
     const done = settled(transaction);
     done.catch(() => undefined);
+    let failure: unknown;
     try {
       // The transaction decides; what a single request says meanwhile is not the last word.
       const result = Promise.resolve(callback(transaction.objectStore(STORE_NAME)));
-      result.catch(() => undefined);
+      result.catch((cause: unknown) => {
+        failure = cause;
+        // A value that cannot be cloned fails its own request only; the others would be committed without it.
+        undo(transaction);
+      });
       await done;
       return await result;
     } catch (error) {
       undo(transaction);
-      throw transaction.error ?? error;
+      throw transaction.error ?? failure ?? error;
     }
   };
 
@@ -112,7 +129,6 @@ class Connection {
   }
 }
 
-// A value that cannot be cloned fails its own request only; the others would be committed without it.
 function undo(transaction: IDBTransaction): void {
   try {
     transaction.abort();
@@ -124,14 +140,17 @@ function undo(transaction: IDBTransaction): void {
 function openDatabase(name: string): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(name);
-    const timer = setTimeout(
-      () => reject(new Error(`no answer for ${OPEN_TIMEOUT_MS / 1000} s`)),
-      OPEN_TIMEOUT_MS,
-    );
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      reject(new Error(`no answer for ${OPEN_TIMEOUT_MS / 1000} s`));
+    }, OPEN_TIMEOUT_MS);
     request.addEventListener("upgradeneeded", () => request.result.createObjectStore(STORE_NAME));
     request.addEventListener("success", () => {
       clearTimeout(timer);
-      resolve(request.result);
+      // Nobody waits any more; left open, it would stand in the way of other tabs.
+      if (isLate) request.result.close();
+      else resolve(request.result);
     });
     request.addEventListener("error", () => {
       clearTimeout(timer);
@@ -142,11 +161,19 @@ function openDatabase(name: string): Promise<IDBDatabase> {
 
 function settled(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
-    transaction.addEventListener("complete", () => resolve());
+    const timer = setTimeout(() => {
+      reject(new DOMException("The database does not answer.", "TimeoutError"));
+      undo(transaction);
+    }, TRANSACTION_TIMEOUT_MS);
+    transaction.addEventListener("complete", () => {
+      clearTimeout(timer);
+      resolve();
+    });
     // Only here `error` tells a full disk from other reasons; error events come before it is set.
-    transaction.addEventListener("abort", () =>
-      reject(transaction.error ?? new DOMException("The transaction was aborted.", "AbortError")),
-    );
+    transaction.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(transaction.error ?? new DOMException("The transaction was aborted.", "AbortError"));
+    });
   });
 }
 
@@ -156,7 +183,7 @@ async function retried<T>(connection: Connection, work: () => Promise<T>): Promi
     try {
       return await work();
     } catch (error) {
-      const mayPass = error instanceof DOMException && error.name !== "NotReadableError";
+      const mayPass = error instanceof DOMException && !FINAL.includes(error.name);
       if (!mayPass || attempt >= READ_ATTEMPTS) throw error;
       connection.forget();
     }

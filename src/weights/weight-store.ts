@@ -1,33 +1,15 @@
 // THE CACHE of weights: shards under the hash of their bytes, manifests that name them, journals of
-// imports that are under way. Every shard is checked against its hash each time it is read. Knows rows and
-// hashes; knows neither IndexedDB (store.ts) nor how bytes were made.
-import { fail, ModelError } from "../base/errors.ts";
-import type { Quantization } from "../base/dtype.ts";
+// imports that are under way. Every shard is checked against its hash each time it is read. Whatever reads
+// before it writes does both in one transaction, so that several tabs may do anything at the same time.
+// Knows rows and hashes; knows neither IndexedDB (store.ts) nor how bytes were made.
+import { fail } from "../base/errors.ts";
 import { sha256 } from "./hash.ts";
-import type { KeyValue } from "./key-value.ts";
+import type { KeyValue, RowChange, RowReader } from "./key-value.ts";
 import type { Manifest, ShardRef } from "./manifest.ts";
-import { parseManifest } from "./manifest.ts";
-
-/** What can be said about an installed model without reading its manifest. */
-export interface InstalledModel {
-  readonly key: string;
-  readonly source: string;
-  readonly revision: string;
-  readonly family: string;
-  readonly quantization: Quantization;
-  readonly totalBytes: number;
-  /** Milliseconds since 1970. */
-  readonly createdAt: number;
-  readonly lastUsedAt: number;
-}
-
-/** How far an import got. Shards are complete from the first one on. */
-export interface Journal {
-  /** Hash of everything that decides the bytes: another plan starts from zero. */
-  readonly plan: string;
-  readonly shards: readonly ShardRef[];
-  readonly updatedAt: number;
-}
+import { hashOfManifest, parseManifest } from "./manifest.ts";
+import { corrupt, nameOf, unavailable, writeFailed } from "./storage-error.ts";
+import type { InfoRow, InstalledModel, Journal } from "./stored-rows.ts";
+import { bytesOf, hashesOf, isInfoRow, isJournal } from "./stored-rows.ts";
 
 /** Bytes that the store holds. */
 export interface StoreUsage {
@@ -57,7 +39,8 @@ export class WeightStore {
   /**
    * Stores a shard under its hash; one that is there already is not written again.
    *
-   * @param options.journal - written in the same transaction: the import that the shard belongs to
+   * @param options.journal - written in the same transaction: the import that the shard belongs to. A longer
+   *   journal of the same plan, which another tab has written, stays
    * @param options.replace - write even if there is one: it was found damaged
    * @throws ModelError quota-exceeded; what was stored before stays
    */
@@ -69,14 +52,17 @@ export class WeightStore {
     } = {},
   ): Promise<ShardRef> {
     const shard = { hash: await sha256(bytes), bytes: bytes.length };
-    const rows: [string, unknown][] = [];
-    if (options.replace || !(await this.has(shard.hash))) {
-      rows.push([`shard:${shard.hash}`, new Blob([bytes])]);
-      rows.push([`index:${shard.hash}`, { bytes: bytes.length, createdAt: Date.now() }]);
-    }
+    const content: [string, unknown][] = [
+      [`shard:${shard.hash}`, new Blob([bytes])],
+      [`index:${shard.hash}`, { bytes: bytes.length, createdAt: Date.now() }],
+    ];
     const [key, journal] = options.journal?.(shard) ?? [];
-    if (key !== undefined) rows.push([`journal:${key}`, journal]);
-    await this.#write(rows);
+    await this.#change(async (now) => {
+      const isThere = !options.replace && (await now.get(`index:${shard.hash}`)) !== undefined;
+      const put = isThere ? [] : content;
+      if (key === undefined || journal === undefined) return { put };
+      return { put: [...put, [`journal:${key}`, await longerJournal(now, key, journal)]] };
+    });
     return shard;
   }
 
@@ -104,38 +90,46 @@ export class WeightStore {
   async list(): Promise<InstalledModel[]> {
     const models: InstalledModel[] = [];
     for (const row of await this.#rowsLike("info:")) {
-      if (isInstalledModel(row)) models.push(row);
+      if (!isInfoRow(row)) continue;
+      const { manifestHash: _, ...model } = row;
+      models.push(model);
     }
     return models.toSorted((a, b) => b.lastUsedAt - a.lastUsedAt);
   }
 
   /** Removes a model and the shards that nothing else uses. Harmless when it is not there. */
   async remove(key: string): Promise<void> {
-    await this.#write([], [`manifest:${key}`, `info:${key}`, `journal:${key}`]);
+    await this.#change(async () => ({
+      remove: ["manifest", "info", "journal", "heartbeat"].map((kind) => `${kind}:${key}`),
+    }));
     await this.removeOrphans();
+  }
+
+  /**
+   * Removes models that are not pinned, the longest unused first, until so many bytes are free or none is left.
+   *
+   * @returns what was removed
+   */
+  async makeRoom(bytes: number): Promise<InstalledModel[]> {
+    const before = (await this.usage()).bytes;
+    const removed: InstalledModel[] = [];
+    for (const model of (await this.list()).toReversed()) {
+      if (before - (await this.usage()).bytes >= bytes) break;
+      if (model.isPinned === true) continue;
+      await this.remove(model.key);
+      removed.push(model);
+    }
+    return removed;
   }
 
   /** Removes everything. */
   async clear(): Promise<void> {
-    await this.#write([], await this.#keys());
+    await this.#change(async (now) => ({ remove: await now.keys() }));
   }
 
   /** Removes journals that were given up, and shards that no manifest and no journal names. */
   async removeOrphans(now: number = Date.now()): Promise<void> {
-    const used = new Set<string>();
-    const doomed: string[] = [];
-    for (const key of await this.#keys()) {
-      if (key.startsWith("manifest:")) addHashes(used, await this.#get(key));
-      if (!key.startsWith("journal:")) continue;
-      const journal = await this.#get(key);
-      if (isJournal(journal) && now - journal.updatedAt < JOURNAL_LIFE_MS) addHashes(used, journal);
-      else doomed.push(key);
-    }
-    for (const key of await this.#keys()) {
-      const [kind, hash] = key.split(":");
-      if ((kind === "shard" || kind === "index") && !used.has(hash ?? "")) doomed.push(key);
-    }
-    if (doomed.length > 0) await this.#write([], doomed);
+    await this.#change(async (rows) => ({ remove: await findOrphans(rows, now) }));
   }
 
   /** Shards and bytes, shared ones counted once. */
@@ -148,30 +142,60 @@ export class WeightStore {
 
   /** The manifest, or undefined when the model is not installed or its manifest cannot be trusted. */
   async readManifest(key: string): Promise<Manifest | undefined> {
+    const info = await this.#get(`info:${key}`);
     const manifest = parseManifest(await this.#get(`manifest:${key}`));
-    return manifest?.key === key ? manifest : undefined;
+    if (!isInfoRow(info) || manifest?.key !== key) return undefined;
+    return (await hashOfManifest(manifest)) === info.manifestHash ? manifest : undefined;
   }
 
-  /** Installs a model: from here on it exists. Its journal ends. */
+  /**
+   * Installs a model: from here on it exists. Its journal ends.
+   *
+   * @throws ModelError weights-corrupt with `details.shards`, those that somebody removed meanwhile
+   */
   async writeManifest(manifest: Manifest): Promise<void> {
     const { key, source, revision, family, quantization, totalBytes, createdAt } = manifest;
     const origin = { key, source, revision, family, quantization };
-    const info: InstalledModel = { ...origin, totalBytes, createdAt, lastUsedAt: createdAt };
-    const rows = [[`manifest:${key}`, manifest] as const, [`info:${key}`, info] as const];
-    await this.#write(rows, [`journal:${key}`]);
+    const manifestHash = await hashOfManifest(manifest);
+    const info: InfoRow = { ...origin, totalBytes, createdAt, lastUsedAt: createdAt, manifestHash };
+    await this.#change(async (now) => {
+      const missing = await missingShards(now, manifest);
+      if (missing.length > 0) throw removedMeanwhile(missing);
+      const put = [[`manifest:${key}`, manifest] as const, [`info:${key}`, info] as const];
+      return { put, remove: [`journal:${key}`, `heartbeat:${key}`] };
+    });
   }
 
   /** Notes that a model is used now. */
-  async touch(key: string): Promise<void> {
-    const info = await this.#get(`info:${key}`);
-    if (isInstalledModel(info))
-      await this.#write([[`info:${key}`, { ...info, lastUsedAt: Date.now() }]]);
+  touch(key: string): Promise<void> {
+    return this.#changeInfo(key, { lastUsedAt: Date.now() });
+  }
+
+  /** Keeps a model from being removed to make room, or no longer. */
+  pin(key: string, isPinned: boolean): Promise<void> {
+    return this.#changeInfo(key, { isPinned });
   }
 
   /** The journal of an import, or undefined when there is none that can be trusted. */
   async readJournal(key: string): Promise<Journal | undefined> {
     const journal = await this.#get(`journal:${key}`);
     return isJournal(journal) ? journal : undefined;
+  }
+
+  /** Writes a journal by itself; as a rule it goes with a shard. */
+  writeJournal(key: string, journal: Journal): Promise<void> {
+    return this.#change(async () => ({ put: [[`journal:${key}`, journal]] }));
+  }
+
+  /** Says that an import is alive; see import-lock.ts. */
+  writeHeartbeat(key: string): Promise<void> {
+    return this.#change(async () => ({ put: [[`heartbeat:${key}`, Date.now()]] }));
+  }
+
+  /** When an import last said that it is alive; 0 when it never did. */
+  async readHeartbeat(key: string): Promise<number> {
+    const at = await this.#get(`heartbeat:${key}`);
+    return typeof at === "number" ? at : 0;
   }
 
   async #readBlob(hash: string): Promise<unknown> {
@@ -197,27 +221,69 @@ export class WeightStore {
     return this.#rows.keys().catch(rethrowUnavailable);
   }
 
-  async #write(
-    rows: readonly (readonly [string, unknown])[],
-    remove: readonly string[] = [],
-  ): Promise<void> {
-    if (rows.length === 0 && remove.length === 0) return;
+  // A model that is not there is left alone.
+  #changeInfo(key: string, part: Partial<InfoRow>): Promise<void> {
+    return this.#change(async (now) => {
+      const info = await now.get(`info:${key}`);
+      return isInfoRow(info) ? { put: [[`info:${key}`, { ...info, ...part }]] } : {};
+    });
+  }
+
+  async #change(decide: (now: RowReader) => Promise<RowChange>): Promise<void> {
     try {
-      await this.#rows.write(rows, remove);
+      await this.#rows.change(decide);
     } catch (cause) {
-      throw nameOf(cause) === "QuotaExceededError"
-        ? await quotaExceeded(cause)
-        : unavailable(cause);
+      throw await writeFailed(cause);
     }
   }
 }
 
-function corrupt(hash: string, what: string, cause?: unknown): ModelError {
+// Two tabs that import the same make the same shards: who is behind must not take back what the other did.
+async function longerJournal(now: RowReader, key: string, journal: Journal): Promise<Journal> {
+  const other = await now.get(`journal:${key}`);
+  const isAhead =
+    isJournal(other) && other.plan === journal.plan && other.shards.length > journal.shards.length;
+  return isAhead ? { ...other, updatedAt: journal.updatedAt } : journal;
+}
+
+async function findOrphans(rows: RowReader, now: number): Promise<string[]> {
+  const keys = await rows.keys();
+  const used = new Set<string>();
+  const doomed: string[] = [];
+  for (const key of keys) {
+    const [kind] = key.split(":");
+    if (kind === "manifest") for (const hash of hashesOf(await rows.get(key))) used.add(hash);
+    if (kind === "heartbeat" && isOld(await rows.get(key), now)) doomed.push(key);
+    if (kind !== "journal") continue;
+    const journal = await rows.get(key);
+    const isAlive = isJournal(journal) && !isOld(journal.updatedAt, now);
+    if (isAlive) for (const hash of hashesOf(journal)) used.add(hash);
+    else doomed.push(key);
+  }
+  for (const key of keys) {
+    const [kind, hash = ""] = key.split(":");
+    if ((kind === "shard" || kind === "index") && !used.has(hash)) doomed.push(key);
+  }
+  return doomed;
+}
+
+function isOld(at: unknown, now: number): boolean {
+  return typeof at !== "number" || !(now - at < JOURNAL_LIFE_MS);
+}
+
+async function missingShards(now: RowReader, { shards }: Manifest): Promise<string[]> {
+  const missing: string[] = [];
+  for (const { hash } of shards) {
+    if ((await now.get(`index:${hash}`)) === undefined) missing.push(hash);
+  }
+  return missing;
+}
+
+function removedMeanwhile(hashes: readonly string[]): Error {
   return fail(
     "weights-corrupt",
-    `A stored piece of the weights (${hash.slice(0, 12)}) ${what}. It is fetched again on the next load.`,
-    { shards: [hash] },
-    cause,
+    `${hashes.length} pieces of the weights were deleted while the model was being stored. Load it again.`,
+    { shards: hashes },
   );
 }
 
@@ -229,71 +295,4 @@ function unreadable(hash: string): (cause: unknown) => never {
 
 function rethrowUnavailable(cause: unknown): never {
   throw unavailable(cause);
-}
-
-function unavailable(cause: unknown): ModelError {
-  if (ModelError.isModelError(cause)) return cause;
-  return fail(
-    "storage-unavailable",
-    `The browser's storage failed (${nameOf(cause)}). Close other tabs of this page and load again.`,
-    { name: nameOf(cause) },
-    cause,
-  );
-}
-
-async function quotaExceeded(cause: unknown): Promise<ModelError> {
-  // Both numbers are hints: browsers round and invent them.
-  const estimate: StorageEstimate = await Promise.resolve(
-    globalThis.navigator?.storage?.estimate(),
-  ).then(
-    (value) => value ?? {},
-    () => ({}),
-  );
-  return fail(
-    "quota-exceeded",
-    "The browser has no room for more weights. Free disk space, delete other models, or choose a smaller quantization.",
-    { usageBytes: estimate.usage ?? 0, quotaBytes: estimate.quota ?? 0 },
-    cause,
-  );
-}
-
-function nameOf(error: unknown): string {
-  return error instanceof Error || error instanceof DOMException ? error.name : typeof error;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
-}
-
-function isInstalledModel(value: unknown): value is InstalledModel {
-  return (
-    isRecord(value) &&
-    ["key", "source", "revision", "family", "quantization"].every(
-      (name) => typeof value[name] === "string",
-    ) &&
-    ["totalBytes", "createdAt", "lastUsedAt"].every((name) => Number.isFinite(value[name]))
-  );
-}
-
-function isJournal(value: unknown): value is Journal {
-  return (
-    isRecord(value) &&
-    typeof value["plan"] === "string" &&
-    Number.isFinite(value["updatedAt"]) &&
-    Array.isArray(value["shards"]) &&
-    value["shards"].every(isShardRef)
-  );
-}
-
-function isShardRef(value: unknown): value is ShardRef {
-  return isRecord(value) && typeof value["hash"] === "string" && Number.isFinite(value["bytes"]);
-}
-
-function addHashes(used: Set<string>, row: unknown): void {
-  const shards = isRecord(row) && Array.isArray(row["shards"]) ? row["shards"] : [];
-  for (const shard of shards) if (isShardRef(shard)) used.add(shard.hash);
-}
-
-function bytesOf(row: unknown): number {
-  return isRecord(row) && typeof row["bytes"] === "number" ? row["bytes"] : 0;
 }

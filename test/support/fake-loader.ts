@@ -1,5 +1,6 @@
 // A loader's work without a network or a store: imports that tests hold up, fail, or watch.
 import { abortable } from "../../src/base/abort.ts";
+import type { CachedModel } from "../../src/base/cache-info.ts";
 import { fail } from "../../src/base/errors.ts";
 import type { LoaderParts } from "../../src/engine/loader.ts";
 import { nextTurn } from "./fake-model.ts";
@@ -17,6 +18,7 @@ export interface FakeLoader extends LoaderParts {
 export function fakeLoader(): FakeLoader {
   const log: string[] = [];
   const stored = new Set<string>();
+  const pinned = new Set<string>();
   return {
     log,
     async importModel({ location, quantization }, { onProgress, signal, fetch }) {
@@ -38,16 +40,17 @@ export function fakeLoader(): FakeLoader {
     async repairModel({ location }) {
       log.push(`repair ${location.kind === "hub" ? location.id : location.kind}`);
     },
-    listModels: async () =>
-      [...stored].map((key) => ({
-        key,
-        id: key.slice(0, -2),
-        revision: "c0ffee",
-        family: "fake",
-        quantization: "q4",
-        storedBytes: 6,
-        storedAt: 0,
-      })),
+    listModels: async () => [...stored].map((key) => describe(key, pinned)),
+    pinModels: async (key, isPinned) => {
+      if (isPinned) pinned.add(key);
+      else pinned.delete(key);
+      return stored.has(key) ? 1 : 0;
+    },
+    makeRoom: async () => {
+      const removed = [...stored].filter((key) => !pinned.has(key));
+      for (const key of removed) stored.delete(key);
+      return removed.map((key) => describe(key, pinned));
+    },
     removeModels: async (key) => (stored.delete(key) ? 1 : 0),
     clearModels: async () => stored.clear(),
     measureUsage: async () => ({
@@ -60,3 +63,16 @@ export function fakeLoader(): FakeLoader {
 }
 
 const PROGRESS = { phase: "download", file: "weights", totalBytes: 6, bytesPerSecond: 1 } as const;
+
+function describe(key: string, pinned: ReadonlySet<string>): CachedModel {
+  const origin = { id: key.slice(0, -2), revision: "c0ffee", family: "fake" };
+  const times = { storedAt: 0, usedAt: 0 };
+  return {
+    key,
+    ...origin,
+    quantization: "q4",
+    storedBytes: 6,
+    ...times,
+    isPinned: pinned.has(key),
+  };
+}

@@ -92,6 +92,25 @@ describe("the store in IndexedDB", () => {
     expect(await store.usage()).toEqual({ shards: 0, bytes: 0 });
   });
 
+  test("a change that is refused leaves everything as it was, and says why", async () => {
+    const store = await open();
+    const manifest = await install(store);
+    await store.remove(manifest.key);
+    await expect(store.writeManifest(manifest)).rejects.toMatchObject({
+      code: "weights-corrupt",
+      details: { shards: manifest.shards.map(({ hash }) => hash) },
+    });
+    expect(await store.list()).toEqual([]);
+  });
+
+  test("two connections that import the same at once end with the same rows", async () => {
+    const [first, second] = [await open(), await openStore({ name })];
+    const [manifest] = await Promise.all([install(first), install(second)]);
+    expect((await second.usage()).shards).toBe(new Set(manifest.shards.map(hashOf)).size);
+    await first.removeOrphans();
+    expect(await readAll(second, manifest)).toBe(manifest.tensors.length);
+  });
+
   test("a database that was deleted under it is an empty store", async () => {
     const store = await open();
     const manifest = await install(store);
@@ -118,6 +137,10 @@ describe("the store in IndexedDB", () => {
     expect(await store.get(await store.put(BYTES))).toEqual(BYTES);
   });
 });
+
+function hashOf({ hash }: { readonly hash: string }): string {
+  return hash;
+}
 
 async function open(): Promise<WeightStore> {
   name = `store-test-${Date.now()}-${count++}`;

@@ -14,6 +14,7 @@ import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { Manifest } from "../../../src/weights/manifest.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
 import { CONVERTED_SHARDS } from "../../support/converted-shards.ts";
+import { setRow } from "../../support/set-row.ts";
 
 const CHECKPOINT = fileURLToPath(new URL("../../golden/janus-flow/a/checkpoint/", import.meta.url));
 const ignore = (): void => undefined;
@@ -133,7 +134,7 @@ describe("importModel of a converted folder", () => {
     const { manifest, store, rows } = await load(out);
     const [shard] = manifest.shards;
     if (!shard) throw new Error("nothing was stored");
-    await rows.write([[`shard:${shard.hash}`, new Blob(["damage"])]]);
+    await setRow(rows, `shard:${shard.hash}`, new Blob(["damage"]));
     await repairModel({ location: place(out), companions: {}, quantization: "q4" }, store, tools());
     expect((await store.get(shard)).length).toBe(shard.bytes);
   });

@@ -43,6 +43,18 @@ describe("cache", () => {
     await expect.poll(() => started.every(({ isTerminated }) => isTerminated)).toBe(true);
   });
 
+  test("makes room, but not of what is pinned", async () => {
+    const { loader } = factory();
+    const options = { workers: { loader } };
+    await store(loader, "a/one");
+    await store(loader, "a/two");
+    expect(await cache.pin("a/twoq4", true, options)).toBe(true);
+    expect(await cache.pin("a/none", true, options)).toBe(false);
+    expect(await cache.makeRoom(5, options)).toMatchObject([{ id: "a/one" }]);
+    expect(await cache.list(options)).toMatchObject([{ id: "a/two", isPinned: true }]);
+    await expect(cache.makeRoom(0, options)).rejects.toThrow(RangeError);
+  });
+
   test("shares one worker between calls at the same time", async () => {
     const { loader, started } = factory();
     const options = { workers: { loader } };

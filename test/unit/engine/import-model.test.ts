@@ -8,6 +8,8 @@ import type { ImportRequest, ImportTools } from "../../../src/engine/loader.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { KeyValue } from "../../../src/weights/key-value.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
+import { FakeLocks } from "../../support/fake-locks.ts";
+import { setRow } from "../../support/set-row.ts";
 
 const CHECKPOINT = new URL("../../golden/janus-flow/a/checkpoint/", import.meta.url);
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -124,6 +126,63 @@ describe("importModel", () => {
   });
 });
 
+describe("two tabs", () => {
+  const sharedStore = (rows: KeyValue): WeightStore => new WeightStore(rows, "indexeddb");
+
+  test("make one download", async () => {
+    const [rows, hub, locks] = [memoryKeyValue(), host(), new FakeLocks()];
+    const seen: LoadProgress[] = [];
+    const load = (): ReturnType<typeof importModel> =>
+      importModel(request(), sharedStore(rows), {
+        ...tools(hub.fetch, seen),
+        locks: locks.openTab(),
+      });
+    const [first, second] = await Promise.all([load(), load()]);
+    expect([first.alreadyStored, second.alreadyStored]).toEqual([false, true]);
+    expect(new Set(hub.requests).size).toBeGreaterThan(1);
+    const alone = host();
+    await importModel(request(), memoryStore().store, tools(alone.fetch));
+    expect(hub.requests.length).toBe(alone.requests.length);
+  });
+
+  test("end with the same rows where there are no locks", async () => {
+    const [rows, hub] = [memoryKeyValue(), host()];
+    const load = (): ReturnType<typeof importModel> =>
+      importModel(request(), sharedStore(rows), tools(hub.fetch));
+    const [first] = await Promise.all([load(), load(), load()]);
+    const manifest = await sharedStore(rows).readManifest(first.manifestKey);
+    for (const shard of manifest?.shards ?? []) await sharedStore(rows).get(shard);
+    const kinds = (await rows.keys()).map((key) => key.split(":")[0]);
+    expect(kinds.filter((kind) => kind === "shard").length).toBe(manifest?.shards.length);
+    expect(kinds).not.toContain("journal");
+  });
+
+  test("one of which deletes everything in the middle of the other's import", async () => {
+    const [rows, hub] = [memoryKeyValue(), host()];
+    let shards = 0;
+    const clearing: KeyValue = {
+      ...rows,
+      change: async (decide) => {
+        await rows.change(decide);
+        const stored = (await rows.keys()).filter((key) => key.startsWith("shard:")).length;
+        if (stored > 0 && shards++ === 0) await sharedStore(rows).clear();
+      },
+    };
+    const outcome = await importModel(request(), sharedStore(clearing), tools(hub.fetch));
+    const manifest = await sharedStore(rows).readManifest(outcome.manifestKey);
+    expect(manifest?.shards.length).toBeGreaterThan(0);
+    for (const shard of manifest?.shards ?? []) await sharedStore(rows).get(shard);
+  });
+});
+
+test("a model that is stored loads on a disk that is full", async () => {
+  const [rows, hub] = [memoryKeyValue(), host()];
+  await importModel(request(), new WeightStore(rows, "memory"), tools(hub.fetch));
+  const change = (): Promise<never> => Promise.reject(new DOMException("", "QuotaExceededError"));
+  const full = new WeightStore({ ...rows, change }, "memory");
+  expect((await importModel(request(), full, tools(hub.fetch))).alreadyStored).toBe(true);
+});
+
 describe("repairModel", () => {
   test("fetches only what is damaged, at the stored commit", async () => {
     const { store, rows } = memoryStore();
@@ -131,7 +190,7 @@ describe("repairModel", () => {
     const { manifestKey } = await importModel(request(), store, tools(hub.fetch));
     const shard = (await store.readManifest(manifestKey))?.shards[0];
     if (!shard) throw new Error("nothing was stored");
-    await rows.write([[`shard:${shard.hash}`, new Blob(["damage"])]]);
+    await setRow(rows, `shard:${shard.hash}`, new Blob(["damage"]));
     hub.requests.length = 0;
     await repairModel(request(), store, tools(hub.fetch));
     expect((await store.get(shard)).length).toBe(shard.bytes);

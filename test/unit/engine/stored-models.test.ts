@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { loaderParts } from "../../../src/engine/stored-models.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import { MANIFEST_VERSION } from "../../../src/weights/manifest.ts";
@@ -62,6 +62,26 @@ describe("loaderParts", () => {
     const parts = loaderParts(async () => store);
     expect(await parts.removeModels(name)).toBe(count);
     expect((await parts.listModels()).length).toBe(3 - count);
+  });
+
+  test("pins by id, and makes room of the rest", async () => {
+    const parts = loaderParts(async () => store);
+    expect(await parts.pinModels("owner/name", true)).toBe(1);
+    const removed = await parts.makeRoom(1);
+    expect(removed.map(({ key }) => key).toSorted()).toEqual(["three", "two"]);
+    expect(await parts.listModels()).toMatchObject([{ key: "one", isPinned: true }]);
+  });
+
+  test.each<[string, Partial<StorageManager>]>([
+    ["nothing", {}],
+    ["no answer", { estimate: () => new Promise(() => undefined) }],
+    ["a failure", { estimate: () => Promise.reject(new TypeError("no")) }],
+    ["infinity", { estimate: async () => ({ usage: 0, quota: Infinity }) }],
+  ])("measures where the browser's estimate is %s", async (_, storage) => {
+    vi.stubGlobal("navigator", { storage });
+    const usage = await loaderParts(async () => store).measureUsage();
+    vi.unstubAllGlobals();
+    expect(usage).toMatchObject({ modelBytes: 3, isPersistent: false });
   });
 
   test("counts bytes that models share once, and none after clearing", async () => {

@@ -15,6 +15,7 @@ import { WeightStore } from "../../../src/weights/weight-store.ts";
 import type { FaultServer } from "../../support/fault-server.ts";
 import { startFaultServer } from "../../support/fault-server.ts";
 import { declare, safetensorsFile, textFile, weights } from "../../support/tiny-checkpoint.ts";
+import { setRow } from "../../support/set-row.ts";
 
 const SHAPES = {
   embed: [40, 64],
@@ -107,8 +108,8 @@ describe("importCheckpoint", () => {
     let writes = 0;
     const counted: KeyValue = {
       ...rows,
-      write: async (...row) => {
-        await rows.write(...row);
+      change: async (decide) => {
+        await rows.change(decide);
         if (++writes === 3) stop.abort(new Error("enough"));
       },
     };
@@ -131,7 +132,7 @@ describe("importCheckpoint", () => {
     const blob = await rows.get(`shard:${hash}`);
     const bytes = new Uint8Array(blob instanceof Blob ? await blob.arrayBuffer() : []);
     bytes[17] = (bytes[17] ?? 0) ^ 4;
-    await rows.write([[`shard:${hash}`, new Blob([bytes])]]);
+    await setRow(rows, `shard:${hash}`, new Blob([bytes]));
     await expect(readAll(request.store, manifest)).rejects.toMatchObject({
       code: "weights-corrupt",
       details: { shards: [hash] },

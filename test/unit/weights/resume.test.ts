@@ -169,19 +169,19 @@ async function expectWhole(rows: KeyValue, stored?: number): Promise<void> {
 
 function storeFailingAt(rows: KeyValue, k: number): WeightStore {
   let writes = 0;
-  const write: KeyValue["write"] = async (...change) => {
+  const change: KeyValue["change"] = async (decide) => {
     if (writes++ === k) throw new DOMException("", "QuotaExceededError");
-    await rows.write(...change);
+    await rows.change(decide);
   };
-  return new WeightStore({ ...rows, write }, "memory");
+  return new WeightStore({ ...rows, change }, "memory");
 }
 
 function afterWrites(rows: KeyValue, k: number, act: () => void): KeyValue {
   let writes = 0;
   return {
     ...rows,
-    write: async (...change) => {
-      await rows.write(...change);
+    change: async (decide) => {
+      await rows.change(decide);
       if (++writes === k) act();
     },
   };

@@ -6,6 +6,7 @@ import type { Manifest } from "../../../src/weights/manifest.ts";
 import { openStore } from "../../../src/weights/store.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
 import { manifestOfShards } from "../../support/tiny-manifest.ts";
+import { setRow } from "../../support/set-row.ts";
 
 const BYTES = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 const OTHER = Uint8Array.of(8, 7, 6, 5, 4, 3, 2, 1);
@@ -50,7 +51,7 @@ describe("shards", () => {
     const rows = memoryKeyValue();
     const store = new WeightStore(rows, "memory");
     const shard = await store.put(BYTES);
-    await rows.write([[`shard:${shard.hash}`, row]]);
+    await setRow(rows, `shard:${shard.hash}`, row);
     await expect(store.get(shard)).rejects.toMatchObject({
       code: "weights-corrupt",
       details: { shards: [shard.hash] },
@@ -61,7 +62,7 @@ describe("shards", () => {
     const rows = memoryKeyValue();
     const store = new WeightStore(rows, "memory");
     const shard = await store.put(BYTES);
-    await rows.write([[`shard:${shard.hash}`, new Blob([OTHER])]]);
+    await setRow(rows, `shard:${shard.hash}`, new Blob([OTHER]));
     await store.put(BYTES, { replace: true });
     expect(await store.get(shard)).toEqual(BYTES);
   });
@@ -126,8 +127,47 @@ describe("models", () => {
     const rows = memoryKeyValue();
     const store = new WeightStore(rows, "memory");
     const manifest = await install(store, "a", [BYTES]);
-    await rows.write([[`manifest:a`, { ...manifest, version: 99 }]]);
+    await setRow(rows, `manifest:a`, { ...manifest, version: 99 });
     expect(await store.readManifest("a")).toBeUndefined();
+  });
+
+  test("whose stored manifest has one other bit are not installed", async () => {
+    const rows = memoryKeyValue();
+    const store = new WeightStore(rows, "memory");
+    const manifest = await install(store, "a", [BYTES]);
+    await setRow(rows, "manifest:a", { ...manifest, files: { "config.json": "{ " } });
+    expect(await store.readManifest("a")).toBeUndefined();
+  });
+
+  test("are not installed while a shard of theirs is gone", async () => {
+    const store = memoryStore();
+    const [kept, lost] = [await store.put(BYTES), await store.put(OTHER)];
+    const manifest = manifestOfShards("a", [kept, lost]);
+    await store.removeOrphans(); // another tab
+    await store.put(BYTES);
+    await expect(store.writeManifest(manifest)).rejects.toMatchObject({
+      code: "weights-corrupt",
+      details: { shards: [lost.hash] },
+    });
+    expect(await store.list()).toEqual([]);
+  });
+
+  test("make room when they were not used for the longest time, unless they are pinned", async () => {
+    const store = memoryStore();
+    const third = Uint8Array.of(9, 9, 9, 9, 9, 9, 9, 9);
+    await install(store, "old", [BYTES]);
+    await install(store, "older", [OTHER]);
+    await install(store, "oldest", [third]);
+    await store.pin("oldest", true);
+    await later(() => store.touch("older"));
+    await later(() => store.touch("old"));
+    const removed = await store.makeRoom(1);
+    expect(removed.map(({ key }) => key)).toEqual(["older"]);
+    expect((await store.list()).map(({ key }) => key)).toEqual(["old", "oldest"]);
+    expect((await store.makeRoom(1e9)).map(({ key }) => key)).toEqual(["old"]);
+    await store.pin("oldest", false);
+    expect((await store.makeRoom(1)).map(({ key }) => key)).toEqual(["oldest"]);
+    expect(await store.usage()).toEqual({ shards: 0, bytes: 0 });
   });
 
   test("clear removes everything", async () => {
@@ -135,6 +175,23 @@ describe("models", () => {
     await install(store, "a", [BYTES]);
     await store.clear();
     expect(await store.usage()).toEqual({ shards: 0, bytes: 0 });
+  });
+});
+
+describe("two tabs", () => {
+  test("that import the same never shorten each other's journal", async () => {
+    const rows = memoryKeyValue();
+    const [fast, slow] = [new WeightStore(rows, "memory"), new WeightStore(rows, "memory")];
+    const refs = [await fast.put(BYTES), await fast.put(OTHER)];
+    const write = (store: WeightStore, count: number, bytes: Uint8Array<ArrayBuffer>) =>
+      store.put(bytes, {
+        journal: () => ["key", { plan: "p", shards: refs.slice(0, count), updatedAt: count }],
+      });
+    await write(fast, 2, OTHER);
+    await write(slow, 1, BYTES);
+    expect((await slow.readJournal("key"))?.shards).toEqual(refs);
+    await slow.put(BYTES, { journal: () => ["key", { plan: "q", shards: [], updatedAt: 1 }] });
+    expect((await slow.readJournal("key"))?.plan).toBe("q");
   });
 });
 
@@ -154,6 +211,12 @@ describe("removeOrphans", () => {
     expect(await store.readJournal("old")).toBeUndefined();
   });
 });
+
+// Two uses in the same millisecond have no order.
+async function later(use: () => Promise<void>): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  await use();
+}
 
 function memoryStore(): WeightStore {
   return new WeightStore(memoryKeyValue(), "memory");
@@ -176,17 +239,20 @@ function counting() {
   let [rowCount, transactionCount] = [0, 0];
   const rows: KeyValue = {
     ...inner,
-    write: (added, removed) => {
-      rowCount += added.length;
+    change: (decide) => {
       transactionCount++;
-      return inner.write(added, removed);
+      return inner.change(async (now) => {
+        const change = await decide(now);
+        rowCount += change.put?.length ?? 0;
+        return change;
+      });
     },
   };
   return { rows, written: () => rowCount, transactions: () => transactionCount };
 }
 
 function failing(rows: KeyValue, error: Error): KeyValue {
-  return { ...rows, write: () => Promise.reject(error) };
+  return { ...rows, change: () => Promise.reject(error) };
 }
 
 function lostBlob(): Blob {

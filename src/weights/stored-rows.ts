@@ -1,0 +1,73 @@
+// The small rows of the weight store, read as if a stranger had written them.
+import type { Quantization } from "../base/dtype.ts";
+import type { ShardRef } from "./manifest.ts";
+
+/** What can be said about an installed model without reading its manifest. */
+export interface InstalledModel {
+  readonly key: string;
+  readonly source: string;
+  readonly revision: string;
+  readonly family: string;
+  readonly quantization: Quantization;
+  readonly totalBytes: number;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly lastUsedAt: number;
+  /** Never deleted to make room. Absent: false. */
+  readonly isPinned?: boolean;
+}
+
+/** The row of an {@link InstalledModel}. */
+export interface InfoRow extends InstalledModel {
+  /** SHA-256 of the manifest: a large row may rot on disk as any shard does. */
+  readonly manifestHash: string;
+}
+
+/** How far an import got. Shards are complete from the first one on. */
+export interface Journal {
+  /** Hash of everything that decides the bytes: another plan starts from zero. */
+  readonly plan: string;
+  readonly shards: readonly ShardRef[];
+  readonly updatedAt: number;
+}
+
+/** True for a row of {@link InfoRow}. */
+export function isInfoRow(value: unknown): value is InfoRow {
+  return (
+    isRecord(value) &&
+    ["key", "source", "revision", "family", "quantization", "manifestHash"].every(
+      (name) => typeof value[name] === "string",
+    ) &&
+    ["totalBytes", "createdAt", "lastUsedAt"].every((name) => Number.isFinite(value[name]))
+  );
+}
+
+/** True for a row of {@link Journal}. */
+export function isJournal(value: unknown): value is Journal {
+  return (
+    isRecord(value) &&
+    typeof value["plan"] === "string" &&
+    Number.isFinite(value["updatedAt"]) &&
+    Array.isArray(value["shards"]) &&
+    value["shards"].every(isShardRef)
+  );
+}
+
+/** Hashes that a manifest or a journal names, whatever else may be wrong with it. */
+export function hashesOf(row: unknown): string[] {
+  const shards = isRecord(row) && Array.isArray(row["shards"]) ? row["shards"] : [];
+  return shards.filter(isShardRef).map(({ hash }) => hash);
+}
+
+/** Bytes of a shard by its index row. */
+export function bytesOf(row: unknown): number {
+  return isRecord(row) && typeof row["bytes"] === "number" ? row["bytes"] : 0;
+}
+
+function isShardRef(value: unknown): value is ShardRef {
+  return isRecord(value) && typeof value["hash"] === "string" && Number.isFinite(value["bytes"]);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
