@@ -1,71 +1,46 @@
-// What stored weights cost: f32 by its largest difference over the largest value, quantized ones by their
-// cosines with the authors' f32 numbers, stage by stage, on random checkpoints (harder than trained ones:
-// every weight counts the same). Printed for the README's table.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { LoadedModel } from "../../../../src/engine/engine.ts";
-import { createWasmRuntime } from "../../../../src/session/wasm-runtime.ts";
+// What stored weights cost JanusFlow: contract/quantized.ts judges and prints.
 import {
   compareAnswer,
   compareLatents,
   compareVelocity,
-  type Compared,
 } from "../../../contract/janus-flow-stages.ts";
-import { cosine, relativeError } from "../../../support/closeness.ts";
-import { folderFiles } from "../../../support/folder-files.ts";
+import { judgeQuantized } from "../../../contract/quantized.ts";
 import { goldenFolder, readJanusFlowGoldens } from "../../../support/janus-flow-goldens.ts";
 import { openModel } from "../../../support/open-model.ts";
 
-// Floors a little under what was measured: a broken scale or a swapped nibble falls far below them.
-const SUBJECTS = [
-  { quantization: "f32", logits: 1e-4, velocity: 1e-4, latents: 1e-4 },
-  { quantization: "f16", logits: 0.99999, velocity: 0.99999, latents: 0.9999 },
-  { quantization: "q8", logits: 0.9995, velocity: 0.9995, latents: 0.9995 },
-  { quantization: "q4", logits: 0.9, velocity: 0.95, latents: 0.97 },
-] as const;
-
-const rows: string[] = [];
-
-describe.each(["a", "b"] as const)("checkpoint %s", (name) => {
-  const goldens = readJanusFlowGoldens(name);
-
-  describe.each(SUBJECTS)("stored as $quantization", ({ quantization, ...floors }) => {
-    let model: LoadedModel;
-    beforeAll(async () => {
-      const files = folderFiles(new URL("checkpoint/", goldenFolder(name)));
-      model = await openModel({ kind: "files", files }, quantization, await createWasmRuntime());
-    }, 60_000);
-    afterAll(() => model?.dispose());
-
-    function judge(stage: string, compared: readonly Compared[], bar: number): void {
-      if (quantization === "f32") {
-        const errors = compared.map(({ actual, expected }) => relativeError(actual, expected));
-        rows.push(`${name} | f32 | ${stage} | ${Math.max(...errors).toExponential(1)}`);
-        expect(Math.max(...errors)).toBeLessThan(bar);
-        return;
-      }
-      const worst = Math.min(...compared.map(({ actual, expected }) => cosine(actual, expected)));
-      rows.push(`${name} | ${quantization} | ${stage} | ${worst.toFixed(6)}`);
-      expect(worst).toBeGreaterThan(bar);
-    }
-
-    test("logits of an answer about a picture", async () => {
-      const { logits } = await compareAnswer(model.stages, goldens, "oneImage");
-      judge("logits", [logits], floors.logits);
-    });
-
-    test("velocity", async () => {
-      judge("velocity", await compareVelocity(model.stages, goldens), floors.velocity);
-    });
-
-    test("latents after ten steps", async () => {
-      const asked = { steps: 10, guidance: 2 };
-      judge(
-        "latents, 10 steps",
-        [await compareLatents(model.stages, goldens, asked)],
-        floors.latents,
-      );
-    });
-  });
+judgeQuantized({
+  checkpoints: ["a", "b"],
+  folder: (name) => new URL("checkpoint/", goldenFolder(name)),
+  goldens: readJanusFlowGoldens,
+  open: openModel,
+  floors: {
+    f32: { logits: 1e-4, velocity: 1e-4, latents: 1e-4 },
+    f16: { logits: 0.99999, velocity: 0.99999, latents: 0.9999 },
+    q8: { logits: 0.9995, velocity: 0.9995, latents: 0.9995 },
+    q4: { logits: 0.9, velocity: 0.95, latents: 0.97 },
+  },
+  stages: [
+    {
+      title: "logits of an answer about a picture",
+      row: "logits",
+      floor: "logits",
+      compare: async ({ stages }, goldens) => [
+        (await compareAnswer(stages, goldens, "oneImage")).logits,
+      ],
+    },
+    {
+      title: "velocity",
+      row: "velocity",
+      floor: "velocity",
+      compare: ({ stages }, goldens) => compareVelocity(stages, goldens),
+    },
+    {
+      title: "latents after ten steps",
+      row: "latents, 10 steps",
+      floor: "latents",
+      compare: async ({ stages }, goldens) => [
+        await compareLatents(stages, goldens, { steps: 10, guidance: 2 }),
+      ],
+    },
+  ],
 });
-
-afterAll(() => console.log(`checkpoint | weights | stage | cosine\n${rows.join("\n")}`));
