@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LoadedModel } from "../../src/engine/engine.ts";
 import { drawImages } from "../../src/tasks/draw-images.ts";
-import { largestDifference, relativeError } from "../support/closeness.ts";
+import { largestDifference } from "../support/closeness.ts";
+import { expectClose, type ParitySubject } from "./compared.ts";
 import {
   compareAnswer,
   compareFullContext,
@@ -11,20 +12,14 @@ import {
   compareGuided,
   compareInterleaved,
   type ChameleonGoldens,
-  type Compared,
 } from "./chameleon-stages.ts";
 
-const BAR = 1e-4;
-
-/** What the suite needs of a backend. */
-export interface ParitySubject {
-  readonly checkpoint: string;
-  readonly goldens: ChameleonGoldens;
-  open: () => Promise<LoadedModel>;
-}
-
 /** Runs the suite on one checkpoint. */
-export function runChameleonParity({ checkpoint, goldens, open }: ParitySubject): void {
+export function runChameleonParity({
+  checkpoint,
+  goldens,
+  open,
+}: ParitySubject<ChameleonGoldens>): void {
   describe(`${checkpoint} against the reference, f32`, () => {
     let model: LoadedModel;
     beforeAll(async () => {
@@ -33,10 +28,10 @@ export function runChameleonParity({ checkpoint, goldens, open }: ParitySubject)
     afterAll(() => model?.dispose());
 
     test.each(Object.keys(goldens.json.text))("answers %s with the same tokens", async (name) => {
-      const { logits, ids, promptTokens } = await compareAnswer(model.stages, goldens, name);
-      expect(promptTokens.actual).toEqual(promptTokens.expected);
-      expectClose(logits);
-      expect(ids.actual).toEqual(ids.expected);
+      const answer = await compareAnswer(model.stages, goldens, name);
+      expect(answer.promptTokens).toBe(goldens.json.text[name]?.ids.length);
+      expectClose(answer.logits);
+      expect(answer.ids).toEqual(answer.expectedIds);
     });
 
     if (goldens.json.draw === undefined) {
@@ -75,8 +70,4 @@ export function runChameleonParity({ checkpoint, goldens, open }: ParitySubject)
       expect(actual).toEqual(expected);
     });
   });
-}
-
-function expectClose({ stage, actual, expected }: Compared): void {
-  expect(relativeError(actual, expected), stage).toBeLessThan(BAR);
 }

@@ -10,8 +10,10 @@ import type {
 } from "../../src/models/family.ts";
 import type { Runtime, TensorData } from "../../src/session/runtime.ts";
 import { CodeDrawing } from "../../src/tokens/code-drawing.ts";
-import { generateTokens, type TokenCore } from "../../src/tokens/generate-tokens.ts";
+import { known, rgbOf, values } from "../support/golden-values.ts";
 import type { GoldenTensors } from "../support/safetensors-file.ts";
+import type { Compared } from "./compared.ts";
+import { answerGreedily, compareGreedy, feed, GREEDY, type ComparedAnswer } from "./greedy.ts";
 
 type Part = string | number;
 
@@ -46,20 +48,11 @@ interface DrawCase {
   readonly generated: readonly number[];
 }
 
-/** A computed stage and the reference's numbers for it. */
-export interface Compared {
-  readonly stage: string;
-  readonly actual: ArrayLike<number>;
-  readonly expected: ArrayLike<number>;
-}
-
 /** Two lists of ids that ought to be equal. */
 export interface ComparedIds {
   readonly actual: readonly number[];
   readonly expected: readonly number[];
 }
-
-const GREEDY = { temperature: 0, topK: 0, topP: 1, seed: 0 };
 
 /** The golden conversation as messages; pictures are numbers of photos. */
 export function goldenMessages({ json, photos }: ChameleonGoldens, name: string): Message[] {
@@ -76,24 +69,17 @@ export function goldenMessages({ json, photos }: ChameleonGoldens, name: string)
 }
 
 /** Logits behind the prompt, and the greedy tokens that follow. */
-export async function compareAnswer(
-  { runtime, write }: Pick<Stages, "runtime" | "write">,
+export function compareAnswer(
+  stages: Pick<Stages, "runtime" | "write">,
   goldens: ChameleonGoldens,
   name: string,
-): Promise<{ logits: Compared; ids: ComparedIds; promptTokens: ComparedIds }> {
-  const { answerIds, ids: promptIds } = known(goldens.json.text[name], name);
-  const prompt = await known(write, "write").prefill(
-    goldenMessages(goldens, name),
-    answerIds.length,
-  );
-  const logits = await runtime.read(prompt.core.logits);
-  const { ids } = await finishText(runtime, prompt, new Set());
-  const expected = values(goldens, `text.${name}.logits`);
-  return {
-    logits: { stage: `logits (${name})`, actual: logits, expected },
-    ids: { actual: ids, expected: answerIds },
-    promptTokens: { actual: [prompt.promptTokens], expected: [promptIds.length] },
-  };
+): Promise<ComparedAnswer> {
+  return compareGreedy(stages, {
+    name,
+    messages: goldenMessages(goldens, name),
+    answerIds: known(goldens.json.text[name], name).answerIds,
+    logits: values(goldens, `text.${name}.logits`),
+  });
 }
 
 /** Guided logits of every picture id along the golden codes. */
@@ -150,7 +136,7 @@ export async function compareGreedyPicture(
     ids: { actual: ids, expected: drawCase(goldens, name).generated },
     pixels: {
       stage: `pixels (${name})`,
-      actual: pixels.data.filter((_, at) => at % 4 !== 3),
+      actual: rgbOf(pixels),
       expected: values(goldens, `draw.${name}.pixels`),
     },
   };
@@ -168,10 +154,10 @@ export async function compareInterleaved(
   const message: Message = { role: "user", content: [{ type: "text", text: prompt }] };
   let written: WrittenPrompt | undefined = await stage.prefill([message], newTokens);
   while (written !== undefined) {
-    const { ids, ended } = await finishText(runtime, written, stage.beginIds);
-    const answered = ended === undefined ? ids : [...ids, ended];
+    const { ids, stopId } = await answerGreedily(runtime, written, stage.beginIds);
+    const answered = stopId === undefined ? ids : [...ids, stopId];
     actual.push(...answered);
-    if (ended === undefined) break;
+    if (stopId === undefined) break;
     const drawing = await stage.prepare(answered, { seed: 0 });
     if (!(drawing instanceof CodeDrawing)) throw new Error("Chameleon draws codes");
     const drawn = await drawGreedily(runtime, drawing);
@@ -219,41 +205,6 @@ async function drawGreedily(
   return { ids, pixels };
 }
 
-async function finishText(
-  runtime: Runtime,
-  { core, room, rules, repetitionPenalty }: WrittenPrompt,
-  stopIds: ReadonlySet<number>,
-): Promise<{ ids: number[]; ended: number | undefined }> {
-  const options = { ...GREEDY, stopIds, maxTokens: room, rules, repetitionPenalty };
-  const tokens = generateTokens(runtime, core, options);
-  const ids: number[] = [];
-  let next = await tokens.next();
-  for (; !next.done; next = await tokens.next()) ids.push(...next.value);
-  return { ids, ended: next.value.stopId };
-}
-
-/** What the pick kernel does behind the logits, and the next step. */
-async function feed(runtime: Runtime, core: TokenCore, id: number): Promise<void> {
-  runtime.write(core.token, Int32Array.of(id));
-  for (const tensor of core.advance) {
-    const lengths = Int32Array.from(await runtime.read(tensor));
-    runtime.write(
-      tensor,
-      lengths.map((length) => length + 1),
-    );
-  }
-  await core.decode();
-}
-
 function drawCase({ json }: ChameleonGoldens, name: string): DrawCase {
   return known(json.draw?.[name], name);
-}
-
-function values({ tensors }: ChameleonGoldens, name: string) {
-  return known(tensors.get(name), name).values;
-}
-
-function known<T>(value: T | undefined, name: string): T {
-  if (value === undefined) throw new Error(`there is no ${name}`);
-  return value;
 }

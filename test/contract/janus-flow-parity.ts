@@ -3,27 +3,22 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LoadedModel } from "../../src/engine/engine.ts";
 import { torchNoise } from "../../src/flow/noise.ts";
-import { largestDifference, relativeError } from "../support/closeness.ts";
+import { largestDifference } from "../support/closeness.ts";
+import { expectClose, type ParitySubject } from "./compared.ts";
 import {
   compareAnswer,
   compareLatents,
   comparePixels,
   compareVelocity,
-  type Compared,
   type JanusFlowGoldens,
 } from "./janus-flow-stages.ts";
 
-const BAR = 1e-4;
-
-/** What the suite needs of a backend. */
-export interface ParitySubject {
-  readonly checkpoint: string;
-  readonly goldens: JanusFlowGoldens;
-  open: () => Promise<LoadedModel>;
-}
-
 /** Runs the suite on one checkpoint. */
-export function runJanusFlowParity({ checkpoint, goldens, open }: ParitySubject): void {
+export function runJanusFlowParity({
+  checkpoint,
+  goldens,
+  open,
+}: ParitySubject<JanusFlowGoldens>): void {
   describe(`JanusFlow ${checkpoint} against the authors' code, f32`, () => {
     let model: LoadedModel;
     beforeAll(async () => {
@@ -65,8 +60,4 @@ export function runJanusFlowParity({ checkpoint, goldens, open }: ParitySubject)
       expect(largestDifference(noise, golden?.values ?? [])).toBeLessThan(1e-5);
     });
   });
-}
-
-function expectClose({ stage, actual, expected }: Compared): void {
-  expect(relativeError(actual, expected), stage).toBeLessThan(BAR);
 }

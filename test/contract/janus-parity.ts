@@ -2,8 +2,9 @@
 // tokens and codes, pixels within one byte.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LoadedModel } from "../../src/engine/engine.ts";
-import { largestDifference, relativeError } from "../support/closeness.ts";
-import { compareAnswer, type Compared } from "./janus-flow-stages.ts";
+import { largestDifference } from "../support/closeness.ts";
+import { expectClose, type Compared, type ParitySubject } from "./compared.ts";
+import { compareAnswer } from "./janus-flow-stages.ts";
 import {
   compareFixedPicture,
   compareGreedyPicture,
@@ -12,17 +13,8 @@ import {
   type JanusGoldens,
 } from "./janus-stages.ts";
 
-const BAR = 1e-4;
-
-/** What the suite needs of a backend. */
-export interface ParitySubject {
-  readonly checkpoint: string;
-  readonly goldens: JanusGoldens;
-  open: () => Promise<LoadedModel>;
-}
-
 /** Runs the suite on one checkpoint. */
-export function runJanusParity({ checkpoint, goldens, open }: ParitySubject): void {
+export function runJanusParity({ checkpoint, goldens, open }: ParitySubject<JanusGoldens>): void {
   describe(`Janus ${checkpoint} against the authors' code, f32`, () => {
     let model: LoadedModel;
     beforeAll(async () => {
@@ -57,10 +49,6 @@ export function runJanusParity({ checkpoint, goldens, open }: ParitySubject): vo
       expectSamePixels(await compareFixedPicture(model.stages, goldens));
     });
   });
-}
-
-function expectClose({ stage, actual, expected }: Compared): void {
-  expect(relativeError(actual, expected), stage).toBeLessThan(BAR);
 }
 
 function expectSamePixels({ stage, actual, expected }: Compared): void {

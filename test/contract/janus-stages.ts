@@ -4,8 +4,10 @@ import type { Pixels } from "../../src/base/pixels.ts";
 import type { DrawRequest, Stages } from "../../src/models/family.ts";
 import type { Runtime, TensorData } from "../../src/session/runtime.ts";
 import { CodeDrawing } from "../../src/tokens/code-drawing.ts";
-import type { TokenCore } from "../../src/tokens/generate-tokens.ts";
-import type { AnswerGoldens, Compared } from "./janus-flow-stages.ts";
+import { golden, rgbOf, values } from "../support/golden-values.ts";
+import type { Compared } from "./compared.ts";
+import { feed } from "./greedy.ts";
+import type { AnswerGoldens } from "./janus-flow-stages.ts";
 
 /** What make.py wrote. */
 export interface JanusGoldens extends AnswerGoldens {
@@ -90,8 +92,8 @@ export async function compareFixedPicture(
   return comparePixels("fixed", pixels, goldens);
 }
 
-function comparePixels(name: string, { data }: Pixels, goldens: JanusGoldens): Compared {
-  const actual = data.filter((_, at) => at % 4 !== 3);
+function comparePixels(name: string, pixels: Pixels, goldens: JanusGoldens): Compared {
+  const actual = rgbOf(pixels);
   const expected = values(goldens, `generate.${name}.pixels`);
   return { stage: `pixels of ${name} codes`, actual, expected };
 }
@@ -125,19 +127,6 @@ async function logitsAlong(
   return steps.flatMap((logits) => [...logits]);
 }
 
-/** What the pick kernel does behind the logits, and the next step. */
-async function feed(runtime: Runtime, core: TokenCore, code: number): Promise<void> {
-  runtime.write(core.token, Int32Array.of(code));
-  for (const tensor of core.advance) {
-    const lengths = Int32Array.from(await runtime.read(tensor));
-    runtime.write(
-      tensor,
-      lengths.map((length) => length + 1),
-    );
-  }
-  await core.decode();
-}
-
 function fixedCodes(goldens: JanusGoldens): number[] {
   return [...values(goldens, "generate.fixedCodes")];
 }
@@ -145,17 +134,7 @@ function fixedCodes(goldens: JanusGoldens): number[] {
 /** One row of logits at every step: of [steps, rows, codes], or all of [steps, codes]. */
 function goldenRow(goldens: JanusGoldens, key: string, row: number): number[] {
   const all = [...values(goldens, key)];
-  const { shape } = tensorOf(goldens, key);
+  const { shape } = golden(goldens, key);
   const [codes = 1, rows = 1] = [shape.at(-1), shape.length === 3 ? shape[1] : 1];
   return all.filter((_, at) => Math.floor(at / codes) % rows === row);
-}
-
-function values(goldens: JanusGoldens, name: string) {
-  return tensorOf(goldens, name).values;
-}
-
-function tensorOf({ tensors }: JanusGoldens, name: string) {
-  const tensor = tensors.get(name);
-  if (tensor === undefined) throw new Error(`goldens have no ${name}`);
-  return tensor;
 }

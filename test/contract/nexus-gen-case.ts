@@ -1,6 +1,7 @@
 // What make.py wrote for a Nexus-Gen checkpoint, and how tests ask for it.
-import type { ContentPart, Message } from "../../src/base/requests.ts";
+import type { Message } from "../../src/base/requests.ts";
 import type { Pixels } from "../../src/base/pixels.ts";
+import { known, messagesWith } from "../support/golden-values.ts";
 import type { GoldenTensors } from "../support/safetensors-file.ts";
 
 /** What make.py wrote beside the tensors. */
@@ -41,43 +42,15 @@ const IMAGE = "<|vision_start|><|image_pad|><|vision_end|>";
 /** The golden conversation as messages. */
 export function goldenMessages(goldens: NexusGenGoldens, name: string): Message[] {
   const { messages, photos } = understandCase(goldens, name);
-  let photo = 0;
-  const nextPhoto = (): ContentPart => {
-    const image = goldens.photos[photos[photo++] ?? -1];
-    if (image === undefined) throw new Error(`case ${name} has no photo ${photo - 1}`);
-    return { type: "image", image };
-  };
-  return messages.map(({ role, content }) => ({
-    role,
-    content: content
-      .split(IMAGE)
-      .flatMap((text, index): ContentPart[] => [
-        ...(index === 0 ? [] : [nextPhoto()]),
-        ...(text === "" ? [] : [{ type: "text" as const, text }]),
-      ]),
-  }));
+  return messagesWith(messages, { tag: IMAGE, photos, all: goldens.photos });
 }
 
 /** A golden photo. */
 export function photoOf({ photos }: NexusGenGoldens, index: number): Pixels {
-  const photo = photos[index];
-  if (photo === undefined) throw new Error(`there is no photo ${index}`);
-  return photo;
+  return known(photos[index], `photo ${index}`);
 }
 
 /** A conversation by its name. */
 export function understandCase({ json }: NexusGenGoldens, name: string): UnderstandCase {
-  const found = json.understand[name];
-  if (found === undefined) throw new Error(`there is no case ${name}`);
-  return found;
-}
-
-/** Numbers of a golden tensor. */
-export function values(
-  { tensors }: NexusGenGoldens,
-  name: string,
-): Float32Array | Int32Array | Uint8Array {
-  const tensor = tensors.get(name);
-  if (tensor === undefined) throw new Error(`goldens have no ${name}`);
-  return tensor.values;
+  return known(json.understand[name], name);
 }

@@ -2,8 +2,9 @@
 // tokens, pixels within one byte.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { torchNoise } from "../../src/flow/noise.ts";
-import { largestDifference, relativeError } from "../support/closeness.ts";
+import { largestDifference } from "../support/closeness.ts";
 import type { OpenNexusGen } from "../support/open-nexus-gen.ts";
+import { expectClose, type ParitySubject } from "./compared.ts";
 import {
   compareAnswer,
   compareConversation,
@@ -13,21 +14,15 @@ import {
   compareRun,
   compareSigmas,
   compareVelocity,
-  type Compared,
 } from "./nexus-gen-stages.ts";
 import type { NexusGenGoldens } from "./nexus-gen-case.ts";
 
-const BAR = 1e-4;
-
-/** What the suite needs of a backend. */
-export interface ParitySubject {
-  readonly checkpoint: string;
-  readonly goldens: NexusGenGoldens;
-  open: () => Promise<OpenNexusGen>;
-}
-
 /** Runs the suite on one checkpoint. */
-export function runNexusGenParity({ checkpoint, goldens, open }: ParitySubject): void {
+export function runNexusGenParity({
+  checkpoint,
+  goldens,
+  open,
+}: ParitySubject<NexusGenGoldens, OpenNexusGen>): void {
   describe(`Nexus-Gen ${checkpoint} against the authors' code, f32`, () => {
     let model: OpenNexusGen;
     beforeAll(async () => {
@@ -94,8 +89,4 @@ export function runNexusGenParity({ checkpoint, goldens, open }: ParitySubject):
       expect(largestDifference(noise, golden?.values ?? [])).toBeLessThan(1e-5);
     });
   });
-}
-
-function expectClose({ stage, actual, expected }: Compared): void {
-  expect(relativeError(actual, expected), stage).toBeLessThan(BAR);
 }

@@ -13,22 +13,11 @@ import { editRaster, questionRaster, sourceRaster } from "../../src/models/nexus
 import { FlowDrawing } from "../../src/flow/flow-drawing.ts";
 import type { Tensor, TensorData } from "../../src/session/runtime.ts";
 import { drawImages } from "../../src/tasks/draw-images.ts";
-import { generateTokens } from "../../src/tokens/generate-tokens.ts";
+import { finish, rgbOf, values } from "../support/golden-values.ts";
 import type { OpenNexusGen } from "../support/open-nexus-gen.ts";
-import {
-  goldenMessages,
-  photoOf,
-  understandCase,
-  values,
-  type NexusGenGoldens,
-} from "./nexus-gen-case.ts";
-
-/** A computed stage and the reference's numbers for it. */
-export interface Compared {
-  readonly stage: string;
-  readonly actual: ArrayLike<number>;
-  readonly expected: ArrayLike<number>;
-}
+import type { Compared } from "./compared.ts";
+import { answerGreedily, compareGreedy, feed, type ComparedAnswer } from "./greedy.ts";
+import { goldenMessages, photoOf, understandCase, type NexusGenGoldens } from "./nexus-gen-case.ts";
 
 /** The tower's features of a photo, resized as for a question. */
 export async function compareFeatures(
@@ -77,27 +66,17 @@ export async function compareConversation(
 }
 
 /** Logits behind a conversation, and the greedy tokens that follow. */
-export async function compareAnswer(
+export function compareAnswer(
   { stages }: OpenNexusGen,
   goldens: NexusGenGoldens,
   name: string,
-): Promise<{ logits: Compared; ids: number[]; expectedIds: readonly number[] }> {
-  const { runtime, write } = stages;
-  if (write === undefined) throw new Error("Nexus-Gen writes");
-  const { answerIds } = understandCase(goldens, name);
-  const prompt = await write.prefill(goldenMessages(goldens, name), answerIds.length);
-  const actual = await runtime.read(prompt.core.logits);
-  const expected = values(goldens, `understand.${name}.logits`);
-  const ids: number[] = [];
-  const options = { temperature: 0, topK: 0, topP: 1, seed: 0, stopIds: new Set<number>() };
-  for await (const batch of generateTokens(runtime, prompt.core, {
-    ...options,
-    ...prompt,
-    maxTokens: prompt.room,
-  })) {
-    ids.push(...batch);
-  }
-  return { logits: { stage: `logits (${name})`, actual, expected }, ids, expectedIds: answerIds };
+): Promise<ComparedAnswer> {
+  return compareGreedy(stages, {
+    name,
+    messages: goldenMessages(goldens, name),
+    answerIds: understandCase(goldens, name).answerIds,
+    logits: values(goldens, `understand.${name}.logits`),
+  });
 }
 
 /** The picture that the core imagines, and what the decoder makes of it. */
@@ -190,19 +169,17 @@ export async function compareRun(
   const latents = values(goldens, "noise") as Float32Array<ArrayBuffer>;
   const request = { ...requestOf(goldens, task), guidance, latents };
   const drawn = drawImages(stages, { ...request, seed: 0, count: 1, previewEvery: 0 });
-  let next = await drawn.next();
-  while (!next.done) next = await drawn.next();
-  const rgba = next.value.pictures[0]?.data ?? new Uint8ClampedArray();
+  const { latents: actual, pictures } = await finish(drawn);
   return {
     latents: {
       stage: `latents (${name})`,
-      actual: next.value.latents,
+      actual,
       expected: values(goldens, `${name}.latents`),
     },
     ...(goldens.tensors.has(`${name}.pixels`) && {
       pixels: {
         stage: `pixels (${name})`,
-        actual: rgba.filter((_, k) => k % 4 !== 3),
+        actual: rgbOf(pictures[0]),
         expected: values(goldens, `${name}.pixels`),
       },
     }),
@@ -228,19 +205,11 @@ export async function compareInterleaved(
   );
   const first = await interleave.prefill(messages, 200);
   const words = prompt.slice(asked.length);
-  await answerWith(stages, first.core, words);
+  for (const id of words.slice(0, -1)) await feed(runtime, first.core, id);
   await interleave.prepare(words, { seed: 0, steps: 1 });
   const resumed = await interleave.resume(afterIds.length);
   if (resumed === undefined) throw new Error("the context has room");
-  const ids: number[] = [];
-  const options = { temperature: 0, topK: 0, topP: 1, seed: 0, stopIds: new Set<number>() };
-  for await (const batch of generateTokens(runtime, resumed.core, {
-    ...options,
-    ...resumed,
-    maxTokens: resumed.room,
-  })) {
-    ids.push(...batch);
-  }
+  const { ids } = await answerGreedily(runtime, resumed);
   return { ids, expectedIds: afterIds };
 }
 
@@ -251,22 +220,6 @@ export function compareSigmas(goldens: NexusGenGoldens): Compared {
     actual: sigmas(50).subarray(0, 50),
     expected: values(goldens, "sigmas50"),
   };
-}
-
-// Feeds ids as if they had been picked.
-async function answerWith(
-  { runtime }: OpenNexusGen["stages"],
-  core: Awaited<ReturnType<NonNullable<OpenNexusGen["stages"]["write"]>["prefill"]>>["core"],
-  ids: readonly number[],
-): Promise<void> {
-  for (const id of ids.slice(0, -1)) {
-    runtime.write(core.token, Int32Array.of(id));
-    for (const tensor of core.advance) {
-      const [length = 0] = await runtime.read(tensor);
-      runtime.write(tensor, Int32Array.of(length + 1));
-    }
-    await core.decode();
-  }
 }
 
 function taskPrompt(

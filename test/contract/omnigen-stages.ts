@@ -1,11 +1,12 @@
 // Every stage of OmniGen beside the authors' numbers, computed but not judged: tests hold f32 to its bars, the
 // parity table prints the cosines of the quantized runs.
-import type { DrawResult } from "../../src/base/events.ts";
 import type { Pixels } from "../../src/base/pixels.ts";
 import { FlowDrawing } from "../../src/flow/flow-drawing.ts";
 import type { DrawRequest, Stages } from "../../src/models/family.ts";
 import { drawImages } from "../../src/tasks/draw-images.ts";
+import { finish, rgbOf, values } from "../support/golden-values.ts";
 import type { GoldenTensors } from "../support/safetensors-file.ts";
+import type { Compared } from "./compared.ts";
 
 /** One branch of the reference's guidance. */
 export interface GoldenBranch {
@@ -47,13 +48,6 @@ export interface OmniGenGoldens {
     readonly crops: readonly (readonly [number, number, number])[];
     readonly diffusers: { readonly config: object; readonly names: readonly string[] };
   };
-}
-
-/** A computed stage and the reference's numbers for it. */
-export interface Compared {
-  readonly stage: string;
-  readonly actual: ArrayLike<number>;
-  readonly expected: ArrayLike<number>;
 }
 
 type Field = FlowDrawing["parts"]["field"];
@@ -157,7 +151,6 @@ export async function compareRun(
       previewEvery: 0,
     }),
   );
-  const rgba = pictures[0]?.data ?? new Uint8ClampedArray();
   return {
     latents: {
       stage: `${name}, latents`,
@@ -166,24 +159,8 @@ export async function compareRun(
     },
     pixels: {
       stage: `${name}, pixels`,
-      actual: rgba.filter((_, k) => k % 4 !== 3),
+      actual: rgbOf(pictures[0]),
       expected: values(goldens, `${name}.pixels`),
     },
   };
-}
-
-async function finish(task: AsyncGenerator<unknown, DrawResult>): Promise<DrawResult> {
-  let next = await task.next();
-  while (!next.done) next = await task.next();
-  return next.value;
-}
-
-/** A golden tensor's numbers. */
-export function values(
-  { tensors }: OmniGenGoldens,
-  name: string,
-): Float32Array | Int32Array | Uint8Array {
-  const tensor = tensors.get(name);
-  if (tensor === undefined) throw new Error(`goldens have no ${name}`);
-  return tensor.values;
 }

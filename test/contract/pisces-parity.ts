@@ -3,28 +3,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LoadedModel } from "../../src/engine/engine.ts";
 import { torchNoise } from "../../src/flow/noise.ts";
-import { largestDifference, relativeError } from "../support/closeness.ts";
+import { largestDifference } from "../support/closeness.ts";
+import { expectClose, type ParitySubject } from "./compared.ts";
 import {
   compareAnswer,
   compareLatents,
   comparePixels,
   compareVectors,
   compareVelocity,
-  type Compared,
   type PiscesGoldens,
 } from "./pisces-stages.ts";
 
-const BAR = 1e-4;
-
-/** What the suite needs of a backend. */
-export interface ParitySubject {
-  readonly checkpoint: string;
-  readonly goldens: PiscesGoldens;
-  open: () => Promise<LoadedModel>;
-}
-
 /** Runs the suite on one checkpoint. */
-export function runPiscesParity({ checkpoint, goldens, open }: ParitySubject): void {
+export function runPiscesParity({ checkpoint, goldens, open }: ParitySubject<PiscesGoldens>): void {
   describe(`Pisces ${checkpoint} against transformers and diffusers, f32`, () => {
     let model: LoadedModel;
     beforeAll(async () => {
@@ -79,8 +70,4 @@ export function runPiscesParity({ checkpoint, goldens, open }: ParitySubject): v
       expect(largestDifference(noise, golden?.values ?? [])).toBeLessThan(1e-5);
     });
   });
-}
-
-function expectClose({ stage, actual, expected }: Compared): void {
-  expect(relativeError(actual, expected), stage).toBeLessThan(BAR);
 }

@@ -1,14 +1,16 @@
 // Every stage of Pisces beside the libraries' numbers, computed but not judged: tests hold f32 to its bars, the
 // parity table prints the cosines of the quantized runs.
 import type { Pixels } from "../../src/base/pixels.ts";
-import type { ContentPart, Message } from "../../src/base/requests.ts";
+import type { Message } from "../../src/base/requests.ts";
 import { FlowDrawing } from "../../src/flow/flow-drawing.ts";
 import type { Stages } from "../../src/models/family.ts";
 import type { PiscesDrawer } from "../../src/models/pisces/drawer.ts";
 import type { TensorData } from "../../src/session/runtime.ts";
 import { drawImages } from "../../src/tasks/draw-images.ts";
-import { generateTokens } from "../../src/tokens/generate-tokens.ts";
+import { finish, known, messagesWith, rgbOf, values } from "../support/golden-values.ts";
 import type { GoldenTensors } from "../support/safetensors-file.ts";
+import type { Compared } from "./compared.ts";
+import { compareGreedy, type ComparedAnswer } from "./greedy.ts";
 
 /** What make.py wrote beside the tensors. */
 export interface PiscesGoldens {
@@ -47,13 +49,6 @@ export interface GoldenSchedule {
   readonly noiseScale: number;
 }
 
-/** A computed stage and the reference's numbers for it. */
-export interface Compared {
-  readonly stage: string;
-  readonly actual: ArrayLike<number>;
-  readonly expected: ArrayLike<number>;
-}
-
 /** What a picture is drawn with. */
 export interface DrawCase {
   readonly steps: number;
@@ -68,45 +63,22 @@ export function goldenMessages(
   { messages, photos }: UnderstandCase,
   all: readonly Pixels[],
 ): Message[] {
-  let photo = 0;
-  const nextPhoto = (): ContentPart => {
-    const image = all[photos[photo++] ?? -1];
-    if (image === undefined) throw new Error(`the case has no photo ${photo - 1}`);
-    return { type: "image", image };
-  };
-  return messages.map(({ role, content }) => ({
-    role,
-    content: content
-      .split(PICTURE)
-      .flatMap((text, index): ContentPart[] => [
-        ...(index === 0 ? [] : [nextPhoto()]),
-        ...(text === "" ? [] : [{ type: "text" as const, text }]),
-      ]),
-  }));
+  return messagesWith(messages, { tag: PICTURE, photos, all });
 }
 
 /** Logits behind the prompt, and the greedy tokens that follow. */
-export async function compareAnswer(
-  { runtime, write }: Pick<Stages, "runtime" | "write">,
+export function compareAnswer(
+  stages: Pick<Stages, "runtime" | "write">,
   goldens: PiscesGoldens,
   name: string,
-): Promise<{ logits: Compared; ids: number[]; expectedIds: readonly number[] }> {
-  const golden = present(goldens.json.understand[name]);
-  const { answerIds } = golden;
-  const messages = goldenMessages(golden, goldens.photos);
-  const { core, room } = await present(write).prefill(messages, answerIds.length);
-  const logits = await runtime.read(core.logits);
-  const options = { temperature: 0, topK: 0, topP: 1, seed: 0, stopIds: new Set<number>() };
-  const ids: number[] = [];
-  for await (const batch of generateTokens(runtime, core, { ...options, maxTokens: room })) {
-    ids.push(...batch);
-  }
-  const expected = values(goldens, `understand.${name}.logits`);
-  return {
-    logits: { stage: `logits (${name})`, actual: logits, expected },
-    ids,
-    expectedIds: answerIds,
-  };
+): Promise<ComparedAnswer> {
+  const asked = known(goldens.json.understand[name], name);
+  return compareGreedy(stages, {
+    name,
+    messages: goldenMessages(asked, goldens.photos),
+    answerIds: asked.answerIds,
+    logits: values(goldens, `understand.${name}.logits`),
+  });
 }
 
 /** The vectors of the prompt, of the empty caption and of the negative prompt. */
@@ -121,7 +93,7 @@ export async function compareVectors(stages: Stages, goldens: PiscesGoldens): Pr
     const rows = [both.subarray(0, both.length / 2), both.subarray(both.length / 2)];
     for (const [row, key] of ["cond", name].entries()) {
       const expected = values(goldens, `generate.${key}.vectors`);
-      compared.push({ stage: `vectors (${key})`, actual: present(rows[row]), expected });
+      compared.push({ stage: `vectors (${key})`, actual: known(rows[row], "row"), expected });
     }
   }
   return compared;
@@ -162,10 +134,9 @@ export async function compareLatents(
 /** Pixels (RGB bytes) of the golden picture: 10 steps. */
 export async function comparePixels(stages: Stages, goldens: PiscesGoldens): Promise<Compared> {
   const { pictures } = await drawGolden(stages, goldens, { steps: 10 });
-  const rgba = pictures[0]?.data ?? new Uint8ClampedArray();
   return {
     stage: "pixels, 10 steps",
-    actual: rgba.filter((_, k) => k % 4 !== 3),
+    actual: rgbOf(pictures[0]),
     expected: values(goldens, "generate.pixels"),
   };
 }
@@ -190,7 +161,7 @@ async function fieldOf(
     negativePrompt,
   }: { prompt?: string; negativePrompt?: string | undefined } = {},
 ): Promise<FlowDrawing> {
-  const drawer = present(draw) as PiscesDrawer;
+  const drawer = known(draw, "draw") as PiscesDrawer;
   const { width, height } = json.generate;
   const request = { ...drawer.defaults(), width, height, prompt, images: [], seed: 0, count: 1 };
   const negative = negativePrompt === undefined ? {} : { negativePrompt };
@@ -199,7 +170,7 @@ async function fieldOf(
   return drawing;
 }
 
-async function drawGolden(stages: Stages, goldens: PiscesGoldens, asked: DrawCase) {
+function drawGolden(stages: Stages, goldens: PiscesGoldens, asked: DrawCase) {
   const { prompt, negativePrompt, width, height, guidance } = goldens.json.generate;
   const latents = values(goldens, "generate.noise") as Float32Array<ArrayBuffer>;
   const task = drawImages(stages, {
@@ -215,18 +186,5 @@ async function drawGolden(stages: Stages, goldens: PiscesGoldens, asked: DrawCas
     previewEvery: 0,
     images: [],
   });
-  let next = await task.next();
-  while (!next.done) next = await task.next();
-  return next.value;
-}
-
-function values({ tensors }: PiscesGoldens, name: string): Float32Array | Int32Array | Uint8Array {
-  const tensor = tensors.get(name);
-  if (tensor === undefined) throw new Error(`goldens have no ${name}`);
-  return tensor.values;
-}
-
-function present<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error("Pisces has this");
-  return value;
+  return finish(task);
 }

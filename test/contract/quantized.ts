@@ -66,9 +66,9 @@ export function judgeQuantized<
       afterAll(() => model?.dispose());
 
       const own = stages.filter(({ only = name }) => only === name);
-      test.each(own)(
-        "$title",
-        async ({ row, floor, compare }) => {
+      test.each(own.map((stage) => [stage.title, stage] as const))(
+        "%s",
+        async (_, { row, floor, compare }) => {
           const bar = floors[quantization]?.[floor] ?? Number.NaN;
           const worst = worstOf(await compare(model, goldens), quantization);
           rows.push(`${name} | ${quantization} | ${row} | ${worst.text}`);

@@ -3,7 +3,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LoadedModel } from "../../src/engine/engine.ts";
 import { torchNoise } from "../../src/flow/noise.ts";
-import { largestDifference, relativeError } from "../support/closeness.ts";
+import { largestDifference } from "../support/closeness.ts";
+import { values } from "../support/golden-values.ts";
+import { expectClose, type ParitySubject } from "./compared.ts";
 import {
   compareAnswer,
   compareEuler,
@@ -12,22 +14,15 @@ import {
   comparePixels,
   compareVelocity,
   converseGolden,
-  values,
-  type Compared,
   type TransfusionGoldens,
 } from "./transfusion-stages.ts";
 
-const BAR = 1e-4;
-
-/** What the suite needs of a backend. */
-export interface TransfusionSubject {
-  readonly checkpoint: string;
-  readonly goldens: TransfusionGoldens;
-  open: () => Promise<LoadedModel>;
-}
-
 /** Runs the suite on one checkpoint. */
-export function runTransfusionParity({ checkpoint, goldens, open }: TransfusionSubject): void {
+export function runTransfusionParity({
+  checkpoint,
+  goldens,
+  open,
+}: ParitySubject<TransfusionGoldens>): void {
   describe(`Transfusion ${checkpoint} against transfusion-pytorch, f32`, () => {
     let model: LoadedModel;
     beforeAll(async () => {
@@ -100,8 +95,4 @@ export function runTransfusionParity({ checkpoint, goldens, open }: TransfusionS
       expect(largestDifference(noise, values(goldens, "draw.noise"))).toBeLessThan(1e-5);
     });
   });
-}
-
-function expectClose({ stage, actual, expected }: Compared): void {
-  expect(relativeError(actual, expected), stage).toBeLessThan(BAR);
 }

@@ -5,11 +5,13 @@ import type { Message } from "../../src/base/requests.ts";
 import type { ConverseResult } from "../../src/base/events.ts";
 import { FlowDrawing } from "../../src/flow/flow-drawing.ts";
 import { eulerSchedule, uniformLevels } from "../../src/flow/schedule.ts";
-import type { DrawStage, Stages } from "../../src/models/family.ts";
+import type { DrawStage, Stages, WrittenPrompt } from "../../src/models/family.ts";
 import { converse } from "../../src/tasks/converse.ts";
 import { drawImages } from "../../src/tasks/draw-images.ts";
-import { generateTokens } from "../../src/tokens/generate-tokens.ts";
+import { finish, known, rgbOf, values } from "../support/golden-values.ts";
 import type { GoldenTensors } from "../support/safetensors-file.ts";
+import type { Compared } from "./compared.ts";
+import { answerGreedily, compareGreedy, type ComparedAnswer } from "./greedy.ts";
 
 /** What make.py wrote beside the tensors. */
 export interface TransfusionGoldens {
@@ -46,13 +48,6 @@ export interface WriteCase {
   readonly answerIds: readonly number[];
 }
 
-/** A computed stage and the reference's numbers for it. */
-export interface Compared {
-  readonly stage: string;
-  readonly actual: ArrayLike<number>;
-  readonly expected: ArrayLike<number>;
-}
-
 /** A drawing with goldens. */
 export type DrawCase = "draw" | "negative" | "edit";
 
@@ -67,7 +62,7 @@ export function goldenPicture(goldens: TransfusionGoldens): Pixels {
 
 /** A golden case as one user's message. */
 export function goldenMessages(goldens: TransfusionGoldens, name: string): Message[] {
-  const { content } = present(goldens.json.write[name]);
+  const { content } = known(goldens.json.write[name], name);
   const parts = content.map((text) =>
     text === null
       ? ({ type: "image", image: goldenPicture(goldens) } as const)
@@ -77,22 +72,17 @@ export function goldenMessages(goldens: TransfusionGoldens, name: string): Messa
 }
 
 /** Logits behind the prompt, and the greedy tokens that follow. */
-export async function compareAnswer(
-  { runtime, write }: Pick<Stages, "runtime" | "write">,
+export function compareAnswer(
+  stages: Pick<Stages, "runtime" | "write">,
   goldens: TransfusionGoldens,
   name: string,
-): Promise<{ logits: Compared; ids: number[]; expectedIds: readonly number[] }> {
-  const { answerIds } = present(goldens.json.write[name]);
-  const messages = goldenMessages(goldens, name);
-  const { core, room } = await present(write).prefill(messages, answerIds.length);
-  const actual = await runtime.read(core.logits);
-  const options = { temperature: 0, topK: 0, topP: 1, seed: 0, stopIds: new Set<number>() };
-  const ids: number[] = [];
-  for await (const batch of generateTokens(runtime, core, { ...options, maxTokens: room })) {
-    ids.push(...batch);
-  }
-  const expected = values(goldens, `write.${name}.logits`);
-  return { logits: { stage: `logits (${name})`, actual, expected }, ids, expectedIds: answerIds };
+): Promise<ComparedAnswer> {
+  return compareGreedy(stages, {
+    name,
+    messages: goldenMessages(goldens, name),
+    answerIds: known(goldens.json.write[name], name).answerIds,
+    logits: values(goldens, `write.${name}.logits`),
+  });
 }
 
 /** v of both contexts at the golden times. */
@@ -101,7 +91,7 @@ export async function compareVelocity(
   goldens: TransfusionGoldens,
   name: DrawCase,
 ): Promise<Compared[]> {
-  const { field } = (await prepare(present(draw), goldens, name)).parts;
+  const { field } = (await prepare(known(draw, "draw"), goldens, name)).parts;
   const compared: Compared[] = [];
   for (const t of name === "draw" ? [0, 0.1, 0.5, 0.9] : [0.5]) {
     runtime.write(field.latents, values(goldens, "draw.latents"));
@@ -136,7 +126,7 @@ export async function compareLatents(
 
 /** Latents after four Euler steps over the same field. */
 export async function compareEuler(stages: Stages, goldens: TransfusionGoldens): Promise<Compared> {
-  const { parts } = await prepare(present(stages.draw), goldens, "draw");
+  const { parts } = await prepare(known(stages.draw, "draw"), goldens, "draw");
   const schedule = eulerSchedule(uniformLevels(4));
   const drawing = new FlowDrawing(stages.runtime, { ...parts, schedule });
   for await (const step of drawing.draw(0, { settleEvery: 0 })) void step;
@@ -156,7 +146,7 @@ export async function comparePixels(
   const { pictures } = await finish(drawImages(stages, request));
   return {
     stage: "pixels",
-    actual: rgbOf(present(pictures[0])),
+    actual: rgbOf(pictures[0]),
     expected: values(goldens, "draw.midpoint4.guidance3.pixels"),
   };
 }
@@ -167,24 +157,20 @@ export async function compareInterleaved(
   goldens: TransfusionGoldens,
 ): Promise<{ ids: number[][]; latents: Compared; logits: Compared }> {
   const { prompt, before, after } = goldens.json.interleave;
-  const stage = present(interleave);
-  const options = { temperature: 0, topK: 0, topP: 1, seed: 0, stopIds: stage.beginIds };
-  const write = async (core: Parameters<typeof generateTokens>[1], room: number) => {
-    const ids: number[] = [];
-    const tokens = generateTokens(runtime, core, { ...options, maxTokens: room });
-    let next = await tokens.next();
-    for (; !next.done; next = await tokens.next()) ids.push(...next.value);
-    return next.value.stopId === undefined ? ids : [...ids, next.value.stopId];
+  const stage = known(interleave, "interleave");
+  const write = async (context: WrittenPrompt): Promise<number[]> => {
+    const { ids, stopId } = await answerGreedily(runtime, context, stage.beginIds);
+    return stopId === undefined ? ids : [...ids, stopId];
   };
   const messages: Message[] = [{ role: "user", content: [{ type: "text", text: prompt }] }];
   const written = await stage.prefill(messages, before.length + after.length);
-  const first = await write(written.core, before.length + after.length);
+  const first = await write(written);
   const drawing = await stage.prepare(first, { seed: goldens.json.noiseSeed, steps: 4 });
   for await (const step of drawing.draw(0, { settleEvery: 0 })) void step;
   const latents = await drawing.readLatents();
-  const resumed = present(await stage.resume(after.length));
+  const resumed = known(await stage.resume(after.length), "room");
   const logits = await runtime.read(resumed.core.logits);
-  const second = await write(resumed.core, resumed.room);
+  const second = await write(resumed);
   return {
     ids: [first, second],
     latents: {
@@ -221,16 +207,6 @@ export function converseGolden(
   );
 }
 
-/** Numbers of a golden tensor. */
-export function values(
-  { tensors }: Pick<TransfusionGoldens, "tensors">,
-  name: string,
-): Float32Array<ArrayBuffer> | Int32Array | Uint8Array {
-  const tensor = tensors.get(name);
-  if (tensor === undefined) throw new Error(`goldens have no ${name}`);
-  return tensor.values as Float32Array<ArrayBuffer>;
-}
-
 function drawRequest(goldens: TransfusionGoldens, name: DrawCase) {
   const { prompt, negativePrompt } = goldens.json.draw;
   return {
@@ -251,19 +227,4 @@ async function prepare(
   const drawing = await draw.prepare({ ...draw.defaults([]), ...drawRequest(goldens, name) });
   if (!(drawing instanceof FlowDrawing)) throw new Error("Transfusion draws by a flow");
   return drawing;
-}
-
-function rgbOf({ data }: Pixels): Uint8ClampedArray {
-  return data.filter((_, k) => k % 4 !== 3);
-}
-
-async function finish<Event, Result>(task: AsyncGenerator<Event, Result>): Promise<Result> {
-  let next = await task.next();
-  while (!next.done) next = await task.next();
-  return next.value;
-}
-
-function present<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error("Transfusion has this");
-  return value;
 }

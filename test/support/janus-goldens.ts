@@ -1,8 +1,6 @@
 // The goldens of Janus from disk, for Node.
-import { readFileSync } from "node:fs";
-import { PNG } from "pngjs";
 import type { JanusGoldens } from "../contract/janus-stages.ts";
-import { parseGoldens } from "./safetensors-file.ts";
+import { readGoldens } from "./read-goldens.ts";
 
 /** Checkpoints, and whose goldens they must meet: one is stored in two layouts. */
 export const JANUS_CHECKPOINTS = { a: "a", b: "b", "a-transformers": "a" } as const;
@@ -15,16 +13,5 @@ export function janusCheckpoint(name: keyof typeof JANUS_CHECKPOINTS): URL {
 /** Everything that make.py wrote for a checkpoint. */
 export function readJanusGoldens(name: keyof typeof JANUS_CHECKPOINTS): JanusGoldens {
   const folder = new URL(`../golden/janus/${JANUS_CHECKPOINTS[name]}/`, import.meta.url);
-  const json: JanusGoldens["json"] & { photos: string[] } = JSON.parse(
-    readFileSync(new URL("goldens.json", folder), "utf8"),
-  );
-  return {
-    json,
-    tensors: parseGoldens(readFileSync(new URL("goldens.safetensors", folder))),
-    photos: json.photos.map((photo) => {
-      const file = new URL(`../../janus-flow/${photo}`, folder);
-      const { width, height, data } = PNG.sync.read(readFileSync(file));
-      return { width, height, data: new Uint8ClampedArray(data) };
-    }),
-  };
+  return readGoldens(folder, new URL("../../janus-flow/", folder));
 }

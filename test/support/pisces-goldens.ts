@@ -1,8 +1,7 @@
 // The goldens of Pisces from disk, for Node.
 import { readFileSync } from "node:fs";
-import { PNG } from "pngjs";
 import type { PiscesGoldens } from "../contract/pisces-stages.ts";
-import { parseGoldens } from "./safetensors-file.ts";
+import { readGoldens } from "./read-goldens.ts";
 
 /** Folder of a golden checkpoint. */
 export function goldenFolder(name: "a" | "b"): URL {
@@ -25,15 +24,5 @@ export function readPiscesFiles(name: "a" | "b"): Record<string, unknown> {
 /** Everything that make.py wrote for a checkpoint. */
 export function readPiscesGoldens(name: "a" | "b"): PiscesGoldens {
   const folder = goldenFolder(name);
-  const json: PiscesGoldens["json"] & { photos: string[] } = JSON.parse(
-    readFileSync(new URL("goldens.json", folder), "utf8"),
-  );
-  return {
-    json,
-    tensors: parseGoldens(readFileSync(new URL("goldens.safetensors", folder))),
-    photos: json.photos.map((photo) => {
-      const { width, height, data } = PNG.sync.read(readFileSync(new URL(`../${photo}`, folder)));
-      return { width, height, data: new Uint8ClampedArray(data) };
-    }),
-  };
+  return readGoldens(folder, new URL("../", folder));
 }

@@ -6,7 +6,7 @@ export type GoldenTensors = ReadonlyMap<string, GoldenTensor>;
 /** One golden tensor. */
 export interface GoldenTensor {
   readonly shape: readonly number[];
-  readonly values: Float32Array | Int32Array | Uint8Array;
+  readonly values: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 }
 
 interface Entry {
@@ -40,7 +40,7 @@ export function parseGoldens(bytes: Uint8Array): GoldenTensors {
   );
 }
 
-function typed(dtype: string, data: Uint8Array): GoldenTensor["values"] {
+function typed(dtype: string, data: Uint8Array<ArrayBuffer>): GoldenTensor["values"] {
   if (dtype === "F32") return new Float32Array(data.buffer);
   if (dtype === "I32") return new Int32Array(data.buffer);
   if (dtype === "U8") return data;
