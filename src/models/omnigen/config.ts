@@ -16,6 +16,8 @@ export interface OmniGenConfig {
   readonly patchSize: number;
   /** Side of the table of patch positions; pictures have at most as many tokens in a row. */
   readonly gridSize: number;
+  /** Side of a picture when nothing else is asked for, in pixels. */
+  readonly defaultSize: number;
   /** Sinusoids of a time. */
   readonly timeWidth: number;
   readonly vae: VaeConfig;
@@ -34,6 +36,9 @@ const DIFFUSERS_PIPELINE = "OmniGenPipeline";
 // https://github.com/VectorSpaceLab/OmniGen/blob/d475201/OmniGen/model.py#L156-L164
 const PATCH_SIZE = 2;
 const GRID_SIZE = 192;
+// Latents, 1024 pixels: `default_sample_size` of diffusers' pipeline. The key is ours, called as in the configs
+// of diffusers' other models.
+const SAMPLE_SIZE = 128;
 const TIME_WIDTH = 256;
 
 /** True for a Phi-3 (the authors' repository) and for diffusers' pipeline and transformer of these names. */
@@ -55,14 +60,16 @@ export function parseOmniGenConfig(files: CheckpointFiles, tensors: TensorNames)
   const language = readLanguage(config, keys);
   const scaled = readVaeConfig(new ConfigReader(files["vae/config.json"], "vae/config.json"));
   const patchSize = config.integer("patch_size", { max: 16, fallback: PATCH_SIZE });
+  const latentPixels = 2 ** (scaled.vae.blockOutChannels.length - 1);
   return {
     language,
     rope: readRope(config, language),
     patchSize,
     gridSize: config.integer("pos_embed_max_size", { max: 4096, fallback: GRID_SIZE }),
+    defaultSize: latentPixels * config.integer("sample_size", { max: 4096, fallback: SAMPLE_SIZE }),
     timeWidth: config.integer("time_step_dim", { max: 8192, fallback: TIME_WIDTH }),
     ...scaled,
-    tokenPixels: patchSize * 2 ** (scaled.vae.blockOutChannels.length - 1),
+    tokenPixels: patchSize * latentPixels,
     names: tensors.has("llm.norm.weight") || !tensors.has("norm.weight") ? "authors" : "diffusers",
   };
 }

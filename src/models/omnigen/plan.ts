@@ -34,7 +34,6 @@ export const MAX_IMAGES = 8;
 
 // max_input_image_size of the authors' pipeline.
 const MAX_INPUT_SIZE = 1024;
-const DEFAULT_SIZE = 1024;
 // Prompts are padded to a multiple of this, so that most of them find a compiled and captured field.
 const PREFIX_STEP = 32;
 
@@ -47,7 +46,9 @@ const PREFIX_STEP = 32;
 export function drawDefaults(config: OmniGenConfig, images: readonly Pixels[]): DrawDefaults {
   const [only, ...others] = images;
   const isEdit = only !== undefined && others.length === 0;
-  const [width, height] = isEdit ? seenSize(config, only) : [DEFAULT_SIZE, DEFAULT_SIZE];
+  const [width, height] = isEdit
+    ? seenSize(config, only)
+    : [config.defaultSize, config.defaultSize];
   const imageGuidance = images.length === 0 ? {} : { imageGuidance: 1.6 };
   return { width, height, steps: 50, guidance: 2.5, ...imageGuidance };
 }

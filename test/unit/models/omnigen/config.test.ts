@@ -47,6 +47,7 @@ describe("parseOmniGenConfig", () => {
     expect(config).toMatchObject({
       patchSize: 2,
       gridSize: 192,
+      defaultSize: 1024,
       timeWidth: 256,
       tokenPixels: 16,
       vaeScalingFactor: 0.13025,
@@ -54,6 +55,12 @@ describe("parseOmniGenConfig", () => {
       names: "authors",
       language: { hiddenSize: 3072, layers: 32, heads: 32, kvHeads: 32, headDim: 96 },
     });
+  });
+
+  test("takes a default size in latents", () => {
+    const config = { ...PUBLISHED, sample_size: 8 };
+    const { defaultSize } = parseOmniGenConfig({ ...published, "config.json": config }, NONE);
+    expect(defaultSize).toBe(64);
   });
 
   test("declares the published tensors with their shapes", () => {

@@ -36,6 +36,12 @@ describe("drawDefaults", () => {
     expect(drawDefaults(config, [])).toEqual(expected);
   });
 
+  test("are of the size that config.json tells in latents", () => {
+    const small = { ...config, defaultSize: 64 };
+    expect(drawDefaults(small, [])).toMatchObject({ width: 64, height: 64 });
+    expect(drawDefaults(small, [picture(128, 32)])).toMatchObject({ width: 128, height: 32 });
+  });
+
   test("keep the size of a single picture, in whole tokens and at most 1024 long", () => {
     expect(drawDefaults(config, [picture(53, 37)])).toMatchObject({ width: 48, height: 32 });
     const wide = drawDefaults(config, [picture(2048, 512)]);
