@@ -30,6 +30,8 @@ export class AskPanel {
   constructor(onDone: (model: Model) => void) {
     this.#onDone = onDone;
     this.#well = new PictureWell({
+      name: "asked",
+      pasteArea: document,
       onChange: () => this.#forget(), // another picture is another topic
       onError: (text) => showText(errorText, text),
     });

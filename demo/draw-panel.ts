@@ -1,9 +1,11 @@
-// A prompt becomes pictures, which can be watched, stopped, kept and asked about.
-import type { DrawOutput, GenerateImageOptions, GeneratedImage, Model } from "web-umm";
-import { paint } from "./canvas.ts";
-import type { Picture } from "./canvas.ts";
+// A prompt, and a picture to edit where the model edits, become pictures, which can be watched, stopped, kept
+// and asked about.
+import type { GenerateImageOptions, Model } from "web-umm";
 import { button, create, find, showText } from "./elements.ts";
 import { describeError, isAbort, seconds } from "./format.ts";
+import { showFrames } from "./gallery.ts";
+import type { PictureAction } from "./gallery.ts";
+import { PictureWell } from "./picture-well.ts";
 
 /** Prompts of the kind that the embedded model was trained on. */
 const SAMPLES = [
@@ -12,6 +14,9 @@ const SAMPLES = [
   "a yellow square above a purple circle",
   "two blue circles",
 ];
+
+/** Instructions of the kind that the embedded models that edit were trained on. */
+const EDIT_SAMPLES = ["make the circle green", "remove the square", "move the circle down"];
 
 /** Share of the steps between two previews. */
 const PREVIEW_SHARE = 0.1;
@@ -29,13 +34,8 @@ const drawButton = find("button", "draw-button");
 const statusText = find("p", "draw-status");
 const bar = find("progress", "draw-bar");
 const errorText = find("p", "draw-error");
-const gallery = find("div", "gallery");
-
-/** What the rest of the page does with this panel. */
-export interface DrawPanel {
-  /** Draws with this model from now on; with undefined, not at all. */
-  use(model: Model | undefined): void;
-}
+const section = find("section", "draw-section");
+const edited = find("div", "edited");
 
 interface DrawPanelOptions {
   /** Told the model after each picture: its counters have moved. */
@@ -44,59 +44,93 @@ interface DrawPanelOptions {
   readonly onAsk: (picture: ImageData) => void;
 }
 
-/** Connects the panel. */
-export function startDrawPanel({ onDone, onAsk }: DrawPanelOptions): DrawPanel {
-  let model: Model | undefined;
-  let running: AbortController | undefined;
-  showSamples();
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (running) running.abort();
-    else if (model) void draw(model);
-  });
-  prompt.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    if (!running) form.requestSubmit();
-  });
+/** Draws and edits with the loaded model. */
+export class DrawPanel {
+  readonly #options: DrawPanelOptions;
+  readonly #well: PictureWell;
+  #model: Model | undefined;
+  #running: AbortController | undefined;
 
-  async function draw(artist: Model): Promise<void> {
+  constructor(options: DrawPanelOptions) {
+    this.#options = options;
+    this.#well = new PictureWell({
+      name: "edited",
+      pasteArea: section,
+      onChange: () => showSamples(this.#well.picture ? EDIT_SAMPLES : SAMPLES),
+      onError: (text) => showText(errorText, text),
+    });
+    showSamples(SAMPLES);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#running) this.#running.abort();
+      else if (this.#model) void this.#draw(this.#model);
+    });
+    prompt.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      if (!this.#running) form.requestSubmit();
+    });
+  }
+
+  /** Draws with this model from now on; with undefined, not at all. */
+  use(model: Model | undefined): void {
+    this.#running?.abort();
+    this.#model = model?.capabilities.generateImage ? model : undefined;
+    const canEdit = this.#model?.capabilities.editImage ?? false;
+    edited.hidden = !canEdit;
+    this.#well.isEnabled = canEdit;
+    if (!canEdit) this.#well.clear();
+    fields.disabled = !this.#model;
+    drawButton.disabled = !this.#model;
+    statusText.textContent = waitingText(model);
+    showDefaults(this.#model);
+  }
+
+  async #draw(artist: Model): Promise<void> {
     const options = readOptions(artist);
     if (!options) return;
-    running = new AbortController();
+    const controller = new AbortController();
+    this.#running = controller;
     showDrawing(true);
-    const frames = showFrames(options.prompt, options.count ?? 1);
+    const pictures = options.count ?? 1;
+    const frames = showFrames(options.prompt, pictures);
     const started = performance.now();
     try {
-      const run = artist.generateImage({ ...options, signal: running.signal });
+      const run = this.#start(artist, { ...options, signal: controller.signal });
       for await (const event of run) {
-        if (event.type === "step") showStep(event, options.count ?? 1);
+        if (event.type === "step") showStep(event, pictures);
         else frames.show(event.image, event.pixels);
       }
-      const output = await run;
-      frames.finish(output, onAsk);
+      frames.finish(await run, this.#actionsFor(artist));
       statusText.textContent = `Done in ${seconds((performance.now() - started) / 1000)}.`;
-      onDone(artist);
+      this.#options.onDone(artist);
     } catch (error) {
       frames.drop();
       if (!isAbort(error)) showText(errorText, describeError(error));
       statusText.textContent = isAbort(error) ? "Cancelled." : "";
     } finally {
-      running = undefined;
+      if (this.#running === controller) this.#running = undefined;
       showDrawing(false);
     }
   }
 
-  return {
-    use(next) {
-      running?.abort();
-      model = next?.capabilities.generateImage ? next : undefined;
-      fields.disabled = !model;
-      drawButton.disabled = !model;
-      statusText.textContent = waitingText(next);
-      showDefaults(model);
-    },
-  };
+  #start(artist: Model, options: GenerateImageOptions): ReturnType<Model["generateImage"]> {
+    const { picture } = this.#well;
+    return picture
+      ? artist.editImage({ ...options, images: [picture] })
+      : artist.generateImage(options);
+  }
+
+  #actionsFor({ capabilities }: Model): PictureAction[] {
+    const edit = (picture: ImageData): void => {
+      void this.#well.take(picture);
+      prompt.focus();
+    };
+    return [
+      ...(capabilities.generateText ? [{ label: "Ask about it", run: this.#options.onAsk }] : []),
+      ...(capabilities.editImage ? [{ label: "Edit it", run: edit }] : []),
+    ];
+  }
 }
 
 function waitingText(model: Model | undefined): string {
@@ -104,13 +138,13 @@ function waitingText(model: Model | undefined): string {
   return model.capabilities.generateImage ? "" : "This model does not draw.";
 }
 
-function showSamples(): void {
+function showSamples(samples: readonly string[]): void {
   const choose = (sample: string) => () => {
     prompt.value = sample;
     prompt.focus();
   };
   find("ul", "samples").replaceChildren(
-    ...SAMPLES.map((sample) => create("li", {}, button(sample, choose(sample), "chip"))),
+    ...samples.map((sample) => create("li", {}, button(sample, choose(sample), "chip"))),
   );
 }
 
@@ -164,74 +198,4 @@ function showStep({ image, step, steps: all, secondsLeft }: Step, pictures: numb
   const which = pictures > 1 ? `Picture ${image + 1} of ${pictures}, step` : "Step";
   const left = secondsLeft === undefined ? "" : ` · ${seconds(secondsLeft)} left`;
   statusText.textContent = `${which} ${step} of ${all}${left}`;
-}
-
-/** The frames of one call, which is the newest of the gallery. */
-interface Frames {
-  show(image: number, picture: Picture): void;
-  finish(output: DrawOutput, onAsk: (picture: ImageData) => void): void;
-  drop(): void;
-}
-
-function showFrames(text: string, pictures: number): Frames {
-  const frames = Array.from({ length: pictures }, () => {
-    const attributes = { role: "img", "aria-label": text, width: "1", height: "1" };
-    const canvas = create("canvas", { className: "small", attributes });
-    const figure = create("figure", { className: "pending" }, canvas);
-    return { canvas, figure };
-  });
-  gallery.prepend(...frames.map(({ figure }) => figure));
-  return {
-    show(image, picture) {
-      const frame = frames[image];
-      if (frame) paint(frame.canvas, picture);
-    },
-    finish(output, onAsk) {
-      for (const [index, image] of output.images.entries()) {
-        const frame = frames[index];
-        if (!frame) continue;
-        paint(frame.canvas, image.imageData);
-        frame.figure.classList.remove("pending");
-        frame.figure.append(caption(text, output, image, onAsk));
-      }
-    },
-    drop() {
-      for (const { figure } of frames) figure.remove();
-    },
-  };
-}
-
-function caption(
-  text: string,
-  { seed: usedSeed, steps: usedSteps, guidance: weight, timings }: DrawOutput,
-  image: GeneratedImage,
-  onAsk: (picture: ImageData) => void,
-): HTMLElement {
-  const made = `seed ${usedSeed} · ${usedSteps} steps · guidance ${weight}`;
-  const took = `prompt ${seconds(timings.promptSeconds)} · steps ${seconds(timings.stepsSeconds)} · decode ${seconds(timings.decodeSeconds)}`;
-  return create(
-    "figcaption",
-    {},
-    create("p", { text }),
-    create("p", { className: "note numbers", text: made }),
-    create("p", { className: "note numbers", text: took }),
-    create(
-      "p",
-      { className: "actions" },
-      button("Download PNG", () => void download(text, image), "quiet"),
-      button("Ask about it", () => onAsk(image.imageData), "quiet"),
-    ),
-  );
-}
-
-async function download(text: string, image: GeneratedImage): Promise<void> {
-  const url = URL.createObjectURL(await image.toBlob());
-  const name =
-    text
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9]+/g, "-")
-      .slice(0, 60) || "picture";
-  create("a", { attributes: { href: url, download: `${name}.png` } }).click();
-  // The browser has taken the data when the click returns; a minute is for those that ask where to.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -2,12 +2,12 @@
 import type { Model } from "web-umm";
 import { AskPanel } from "./ask-panel.ts";
 import { showDevice, showModel } from "./facts-panel.ts";
-import { startDrawPanel } from "./draw-panel.ts";
+import { DrawPanel } from "./draw-panel.ts";
 import { startModelPanel } from "./model-panel.ts";
 import { startStoredPanel } from "./stored-panel.ts";
 
 const ask = new AskPanel(showModel);
-const draw = startDrawPanel({ onDone: showModel, onAsk: (picture) => ask.attach(picture) });
+const draw = new DrawPanel({ onDone: showModel, onAsk: (picture) => ask.attach(picture) });
 const stored = startStoredPanel();
 const models = startModelPanel({
   onModel(model: Model | undefined, isEmbedded: boolean) {

@@ -16,6 +16,7 @@ import { bytes, describeError, seconds } from "./format.ts";
 const EMBEDDED_MODELS: Readonly<Record<string, string>> = {
   "tiny-janusflow": "tiny JanusFlow",
   "tiny-janus": "tiny Janus",
+  "tiny-omnigen": "tiny OmniGen",
 };
 
 const PHASES: Readonly<Record<LoadPhase, string>> = {

@@ -2,13 +2,11 @@
 import { paintBitmap } from "./canvas.ts";
 import { find } from "./elements.ts";
 
-const dropZone = find("div", "drop-zone");
-const canvas = find("canvas", "asked-picture");
-const hint = find("span", "drop-hint");
-const fileInput = find("input", "picture-file");
-const removeButton = find("button", "remove-picture");
-
 interface PictureWellOptions {
+  /** Start of the ids of its elements in index.html: `<name>-drop-zone`, and so on. */
+  readonly name: string;
+  /** Pictures that are pasted in here are its own. */
+  readonly pasteArea: Document | HTMLElement;
   /** The picture is another one now, or none. */
   readonly onChange: () => void;
   /** Told why a file cannot be shown; "" when there is nothing wrong. */
@@ -18,19 +16,33 @@ interface PictureWellOptions {
 /** Holds one picture. */
 export class PictureWell {
   readonly #options: PictureWellOptions;
+  readonly #dropZone: HTMLElement;
+  readonly #canvas: HTMLCanvasElement;
+  readonly #hint: HTMLElement;
+  readonly #fileInput: HTMLInputElement;
+  readonly #removeButton: HTMLButtonElement;
   #picture: ImageBitmap | undefined;
 
   constructor(options: PictureWellOptions) {
+    const { name, pasteArea } = options;
     this.#options = options;
-    removeButton.addEventListener("click", () => {
-      this.#show(undefined);
-      fileInput.focus();
+    this.#dropZone = find("div", `${name}-drop-zone`);
+    this.#canvas = find("canvas", `${name}-picture`);
+    this.#hint = find("span", `${name}-drop-hint`);
+    this.#fileInput = find("input", `${name}-picture-file`);
+    this.#removeButton = find("button", `${name}-remove-picture`);
+    this.#removeButton.addEventListener("click", () => {
+      this.clear();
+      this.#fileInput.focus();
     });
-    fileInput.addEventListener("change", () => {
-      this.#takeFirst(fileInput.files);
-      fileInput.value = "";
+    this.#fileInput.addEventListener("change", () => {
+      this.#takeFirst(this.#fileInput.files);
+      this.#fileInput.value = "";
     });
-    document.addEventListener("paste", (event) => this.#takeFirst(event.clipboardData?.files));
+    pasteArea.addEventListener("paste", (event) => {
+      if (!(event instanceof ClipboardEvent) || event.defaultPrevented) return;
+      if (this.#takeFirst(event.clipboardData?.files)) event.preventDefault();
+    });
     this.#listenForDrops();
   }
 
@@ -40,7 +52,7 @@ export class PictureWell {
   }
 
   set isEnabled(isEnabled: boolean) {
-    fileInput.disabled = !isEnabled;
+    this.#fileInput.disabled = !isEnabled;
   }
 
   /** Shows a picture, in place of the one before. */
@@ -53,23 +65,32 @@ export class PictureWell {
     }
   }
 
+  /** Shows none. */
+  clear(): void {
+    this.#show(undefined);
+  }
+
   #show(picture: ImageBitmap | undefined): void {
     this.#picture = picture;
-    if (picture) paintBitmap(canvas, picture);
-    canvas.hidden = !picture;
-    removeButton.hidden = !picture;
-    hint.textContent = picture
+    if (picture) paintBitmap(this.#canvas, picture);
+    this.#canvas.hidden = !picture;
+    this.#removeButton.hidden = !picture;
+    this.#hint.textContent = picture
       ? "Drop or paste another picture, or"
       : "Drop or paste a picture, or";
     this.#options.onChange();
   }
 
-  #takeFirst(files: FileList | null | undefined): void {
+  /** True when there was a picture among them, and the well is open. */
+  #takeFirst(files: FileList | null | undefined): boolean {
     const file = [...(files ?? [])].find(({ type }) => type.startsWith("image/"));
-    if (file && !fileInput.disabled) void this.take(file);
+    if (!file || this.#fileInput.disabled) return false;
+    void this.take(file);
+    return true;
   }
 
   #listenForDrops(): void {
+    const dropZone = this.#dropZone;
     for (const name of ["dragenter", "dragover"] as const) {
       dropZone.addEventListener(name, (event) => {
         event.preventDefault();
