@@ -49,8 +49,10 @@ export async function visitDemo({ path = "", ...options }: VisitOptions = {}): P
 
 /** What to load, and where to compute: WebGPU compiles for seconds in software, so most tests do without. */
 export interface LoadChoice {
-  /** Address of the folder; default: the embedded model. */
+  /** Address of the folder; default: an embedded model. */
   readonly url?: string;
+  /** Which embedded model, by its folder; default: the first. */
+  readonly embedded?: string;
   /** Default: wasm. */
   readonly backend?: "webgpu" | "wasm";
 }
@@ -64,10 +66,11 @@ export async function loadFrom(page: Page, choice: LoadChoice = {}): Promise<voi
 /** Chooses a source and presses the button. */
 export async function startLoading(
   page: Page,
-  { url, backend = "wasm" }: LoadChoice = {},
+  { url, embedded, backend = "wasm" }: LoadChoice = {},
 ): Promise<void> {
   if (url === undefined) {
     await page.getByLabel("Embedded", { exact: true }).check();
+    if (embedded !== undefined) await page.locator("#embedded-model").selectOption(embedded);
   } else {
     await page.getByLabel("Address", { exact: true }).check();
     await page.getByLabel("Address of a folder").fill(url);

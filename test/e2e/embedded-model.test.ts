@@ -4,13 +4,17 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright";
 import { expect, test } from "vitest";
-import { checkDrawing } from "../score/check-drawing.ts";
+import { checkDrawing, showsExactly } from "../score/check-drawing.ts";
 import type { DrawingSpec } from "../score/check-drawing.ts";
 import { ROOT } from "../support/set-up.mjs";
 import { draw, loadFrom, visitDemo } from "./demo-page.ts";
+import { pngOf, recolourings } from "./held-out-edits.ts";
 
 /** Prompts that the reference draws right, in f32; another precision may miss one of them. */
 const COUNT = 6;
+
+/** Edits that the reference does right. */
+const EDITS = 4;
 
 /** As "a red circle and two blue squares". */
 const CAPTION = /^(?:a|two|three) \w+ \w+/;
@@ -39,6 +43,24 @@ test("the embedded model draws what it is asked for and says what it sees", asyn
   await page.getByRole("button", { name: "Ask", exact: true }).click();
   await page.getByText(/\d+ tokens?,/).waitFor();
   expect(await page.locator(".assistant").textContent()).toMatch(CAPTION);
+  expect(complaints).toEqual([]);
+});
+
+test("an embedded model that edits changes what it is told to, and nothing else", async () => {
+  const { page, complaints } = await visitDemo();
+  await loadFrom(page, { embedded: "tiny-omnigen" });
+  const verdicts: boolean[] = [];
+  for (const { prompt, before, after, within } of recolourings("omnigen", EDITS)) {
+    const file = { name: "before.png", mimeType: "image/png", buffer: pngOf(before) };
+    await page.locator("#edited-picture-file").setInputFiles(file);
+    await page.locator("#edited-remove-picture").waitFor();
+    await page.getByLabel("Seed").evaluate((input: HTMLInputElement) => (input.value = "1"));
+    await draw(page, prompt, 25);
+    await page.locator("#gallery figure").nth(verdicts.length).waitFor();
+    await page.locator("figure.pending").waitFor({ state: "detached" });
+    verdicts.push(showsExactly(await drawnPixels(page), after, within));
+  }
+  expect(verdicts.filter(Boolean).length).toBeGreaterThanOrEqual(EDITS - 1);
   expect(complaints).toEqual([]);
 });
 

@@ -4,7 +4,12 @@ import { join } from "node:path";
 import { ROOT } from "./set-up.mjs";
 
 /** Folder that holds the built page, by the name of the page. */
-const FOLDERS = { demo: "demo/dist", score: "test/score/dist", bench: "test/bench/dist" };
+const FOLDERS = {
+  demo: "demo/dist",
+  score: "test/score/dist",
+  bench: "test/bench/dist",
+  api: "test/e2e/api/dist",
+};
 
 /**
  * @param {keyof typeof FOLDERS} page

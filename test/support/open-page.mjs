@@ -1,4 +1,4 @@
-// Opens a page of vite.config.ts, built, in a headless Chromium: what score and bench have in common.
+// Opens a page of vite.config.ts, built, in a headless Chromium: what score, bench and tests of the API share.
 import { execFileSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import { buildPage } from "./build-page.mjs";
@@ -16,7 +16,7 @@ import { startStaticServer } from "./static-server.mjs";
  * Builds, serves and opens a page; everything ends with `use`.
  *
  * @template T
- * @param {"score" | "bench"} name
+ * @param {"score" | "bench" | "api"} name
  * @param {Readonly<Record<string, string>>} folders - URL prefix -> folder, beside the page itself
  * @param {(opened: OpenedPage) => Promise<T>} use
  * @returns {Promise<T>}

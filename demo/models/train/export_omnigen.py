@@ -21,7 +21,7 @@ CONFIG = dict(
     max_position_embeddings=POSITIONS, model_type="phi3", num_attention_heads=M.HEADS, num_hidden_layers=M.LAYERS, num_key_value_heads=M.HEADS,
     original_max_position_embeddings=POSITIONS, pad_token_id=None, resid_pdrop=0.0, rms_norm_eps=M.EPS,
     rope_scaling=dict(long_factor=ONES, short_factor=ONES, type="su"), rope_theta=10000.0, sliding_window=None, tie_word_embeddings=False,
-    torch_dtype="bfloat16", use_cache=False, vocab_size=T.ROWS,
+    torch_dtype="bfloat16", use_cache=False, vocab_size=T.ROWS, sample_size=8,
 )
 TOKENIZER = dict(
     add_bos_token=True, add_eos_token=False, bos_token="<s>", clean_up_tokenization_spaces=False, eos_token="<|endoftext|>", legacy=False,

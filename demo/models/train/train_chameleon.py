@@ -27,7 +27,7 @@ from tokens import ASSISTANT, NAME
 from train_janus import load_vq
 from train_vq import codes_of
 
-PROMPTS, PICTURES, EACH, MIXED, EDITS, DROP = 14, 8, 3, 3, 8, 0.1  # the first 9 minutes of the shipped run: 20, 6, 3, 3, 4
+PROMPTS, PICTURES, EACH, MIXED, EDITS, DROP = 8, 6, 3, 4, 12, 0.1  # the first 9 minutes of the shipped run: 20, 6, 3, 3, 2
 IGNORE = -100
 
 
@@ -44,6 +44,11 @@ def padded(rows, starts):
         ids[i, : len(r)] = torch.tensor(r)
         goal[i, start - 1 : len(r) - 1] = ids[i, start : len(r)]
     return ids, goal
+
+
+def told_around(told, codes):
+    """A picture between two sentences about it."""
+    return [*T.words(f"here is {told}"), *T.picture(codes), *T.words(f"i see {told}"), T.END]
 
 
 def render_codes(scenes, centres):
@@ -91,7 +96,15 @@ class ChameleonTask(trainer.Task):
         i = self.rng.randrange(len(self.every))
         told = captions(self.every[i])[0]
         head = [T.START, *T.words(f"draw {told} and say what you see")]
-        return [*head, *T.words(f"here is {told}"), *T.picture(self.codes[i]), *T.words(f"i see {told}"), T.END], len(head)
+        return [*head, *told_around(told, self.codes[i])], len(head)
+
+    def conversed(self):
+        """The same with an edit, half of them after the picture was described."""
+        i = self.rng.randrange(len(self.changes))
+        edit = self.changes[i]
+        before = [*T.words("describe the picture"), T.TURN, *T.words(captions(edit["before"])[0]), T.TURN]
+        head = [T.START, *T.picture(self.before[i]), *(before if self.rng.random() < 0.5 else []), *T.words(edit["prompt"] + " and say what you see")]
+        return [*head, *told_around(captions(edit["after"])[0], self.after[i])], len(head)
 
     def whole(self, made):
         ids, goal = padded(*zip(*made))
@@ -117,10 +130,10 @@ class ChameleonTask(trainer.Task):
         zero = torch.zeros(())
         with torch.autocast("cpu", torch.bfloat16):
             drawing = self.whole([self.drawn(self.rng.random() < DROP) for _ in range(PROMPTS)])
-            edit = self.whole([self.edited(self.rng.random() < DROP) for _ in range(EDITS)]) if step % 2 else zero
-            mixed = zero if step % 2 else self.whole([self.mixed() for _ in range(MIXED)])
+            edit = self.whole([self.edited(self.rng.random() < DROP) for _ in range(EDITS)])
+            mixed = zero if step % 2 else self.whole([self.mixed() if k % 2 else self.conversed() for k in range(MIXED)])
             see = self.seeing()
-        return dict(codes=drawing, edit=0.5 * edit, mixed=0.3 * mixed, see=0.3 * see)
+        return dict(codes=drawing, edit=edit, mixed=0.3 * mixed, see=0.3 * see)
 
     def check(self, title, guidance=2.0):
         prompts = [[T.START, *T.words(p["prompt"]), T.TURN] for p in self.prompts]

@@ -140,26 +140,36 @@ class TransfusionTask(trainer.Task):
             losses.append(F.cross_entropy(self.model.logits(y[:, slot][:, :-1]).flatten(0, 1), goal.flatten(), ignore_index=-100))
         return torch.stack(losses).mean()
 
-    def mixed(self):
-        """`draw a red circle and say what you see` -> `here is a red circle` picture `i see a red circle`."""
-        index = torch.tensor([self.rng.randrange(len(self.every)) for _ in range(MIXED)])
-        told = [captions(self.every[i])[0] for i in index]
-        asked = [[T.SOS, *T.words(f"draw {c} and say what you see")] for c in told]
-        rows = [[*a, *T.words(f"here is {c}"), *T.BEGIN] for a, c in zip(asked, told)]
-        ids, length = padded(rows)
+    def mixed(self, edits):
+        """`draw a red circle and say what you see` -> `here is a red circle` picture `i see a red circle`, or the same with an edit."""
         s = Sequence()
-        first = s.text(ids, length)
-        s.picture(patches(self.bank["latents"][index].float()), nearly_clean(MIXED))
+        if edits:
+            index = torch.randint(0, len(self.more["edits"]), (MIXED,))
+            items = [self.more["edits"][i] for i in index]
+            told, z = [captions(e["after"])[0] for e in items], patches(self.more["after"][index].float())
+            s.text(torch.tensor(T.LOOK).expand(MIXED, -1))
+            s.picture(patches(self.more["before"][index].float()), nearly_clean(MIXED))
+            before = [f"describe the picture {captions(e['before'])[0]} " if self.rng.random() < 0.5 else "" for e in items]
+            asked = [[T.EOM, *T.words(f"{b}{e['prompt']} and say what you see")] for b, e in zip(before, items)]
+        else:
+            index = torch.tensor([self.rng.randrange(len(self.every)) for _ in range(MIXED)])
+            told, z = [captions(self.every[i])[0] for i in index], patches(self.bank["latents"][index].float())
+            asked = [[T.SOS, *T.words(f"draw {c} and say what you see")] for c in told]
+        ids, length = padded([[*a, *T.words(f"here is {c}"), *T.BEGIN] for a, c in zip(asked, told)])
+        first, times = s.text(ids, length), noise_times(MIXED, 1)[:, 0]
+        x, velocity = mix(z, times)
+        noisy = s.picture(x, times, 1)
+        s.picture(z, nearly_clean(MIXED))
         rest, size = padded([[T.EOM, *T.words(f"i see {c}"), T.EOS] for c in told])
         last = s.text(rest, size)
-        y, _ = self.model(s)
+        flow, y, _ = self.flow(s, [noisy], [velocity])
         starts = torch.tensor([len(a) - 1 for a in asked])
         out = []
         for slot, text, n, start in ((first, ids, length, starts), (last, rest, size, torch.zeros_like(starts))):
             at = torch.arange(text.shape[1] - 1)[None]
             goal = torch.where((at >= start[:, None]) & (at < (n - 1)[:, None]), text[:, 1:], -100)
             out.append(F.cross_entropy(self.model.logits(y[:, slot][:, :-1]).flatten(0, 1), goal.flatten(), ignore_index=-100))
-        return sum(out) / 2
+        return sum(out) / 2 + flow
 
     def losses(self, done, step):
         zero = torch.zeros(())
@@ -167,8 +177,8 @@ class TransfusionTask(trainer.Task):
             flow, word, core = self.drawing(done)
             edit = self.editing() if step % 2 else zero
             see = zero if step % 2 else self.seeing()
-            mixed = self.mixed() if step % 4 == 0 else zero
-        return dict(flow=flow, edit=0.5 * edit, see=0.3 * see, words=0.05 * word, mixed=0.1 * mixed, core=0.15 * (1 - 0.8 * done) * core)
+            mixed = zero if step % 2 else self.mixed(edits=step % 4 == 0)
+        return dict(flow=flow, edit=0.5 * edit, see=0.3 * see, words=0.05 * word, mixed=0.2 * mixed, core=0.15 * (1 - 0.8 * done) * core)
 
     def check(self, title, guidance=2.0, intervals=8):
         rows = [T.drawing(p["prompt"]) for p in self.prompts]
