@@ -25,6 +25,8 @@ export interface IntegrateOptions {
    * unconditional.
    */
   readonly weights: readonly number[];
+  /** u32 [2], written: evaluations done, and the mark of the first that broke ({@link brokenStep}). */
+  readonly progress: Tensor;
   /** Let nothing run ahead after every this many steps, so that the caller may look at the latents; 0 = never. */
   readonly settleEvery?: number;
   readonly signal?: AbortSignal | undefined;
@@ -45,11 +47,11 @@ const STEPS_IN_FLIGHT = 2;
 export async function* integrate(
   runtime: Runtime,
   field: VelocityField,
-  { schedule, weights, settleEvery = 0, signal }: IntegrateOptions,
+  { schedule, weights, progress, settleEvery = 0, signal }: IntegrateOptions,
 ): AsyncGenerator<DrawingStep, void, undefined> {
   const { steps } = schedule;
-  const perStep = schedule.moves.length / 2 / steps;
-  const solver = bindSolver(runtime, field, schedule, weights);
+  const perStep = evaluationsOf(schedule) / steps;
+  const solver = bindSolver(runtime, field, schedule, { weights, progress });
   try {
     const fences: Promise<void>[] = [];
     let finished = 0;
@@ -78,22 +80,34 @@ export async function* integrate(
   }
 }
 
+/** The step, from 1, whose numbers were the first that are none; undefined when all are numbers. */
+export function brokenStep(schedule: Schedule, mark: number): number | undefined {
+  const evaluations = evaluationsOf(schedule);
+  if (mark === 0) return undefined;
+  return Math.floor((evaluations - mark) / (evaluations / schedule.steps)) + 1;
+}
+
+/** Evaluations of the velocity in the whole schedule. */
+export function evaluationsOf({ moves }: Schedule): number {
+  return moves.length / 2;
+}
+
 /** Everything the loop needs on the device, uploaded before its first step. */
 function bindSolver(
   runtime: Runtime,
   { latents, velocity, time }: VelocityField,
   { moves, times, timeWidth }: Schedule,
-  weights: readonly number[],
+  bound: Pick<IntegrateOptions, "weights" | "progress">,
 ) {
   const state = {
     start: runtime.createTensor("f32", latents.shape),
     moves: runtime.createTensor("f32", [moves.length / 2, 2], moves),
     times: runtime.createTensor("f32", [times.length / timeWidth, timeWidth], times),
-    index: runtime.createTensor("u32", [1]),
   };
+  runtime.write(bound.progress, new Uint32Array(2));
   runtime.copy(latents, state.start);
   runtime.write(time, times.subarray(0, timeWidth));
-  const move = runtime.kernels.solverStep({ latents, velocity, time, weights, ...state });
+  const move = runtime.kernels.solverStep({ latents, velocity, time, ...bound, ...state });
   const dispose = (): void => Object.values(state).forEach((tensor) => tensor.dispose());
   return { move, dispose };
 }

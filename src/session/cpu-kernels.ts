@@ -2,7 +2,8 @@
 import { assert, present } from "../base/assert.ts";
 import { CpuTensor } from "./cpu-tensor.ts";
 import { pickTokenId, ruledLogits } from "./pick-token-id.ts";
-import { SEEN_TOKEN, type Dispatch, type Kernels, type Tensor } from "./runtime.ts";
+import { BROKEN_PIXEL, BROKEN_TOKEN, FORBIDDEN_TOKEN, SAME_PIXEL, SEEN_TOKEN } from "./runtime.ts";
+import type { Dispatch, Kernels, Tensor } from "./runtime.ts";
 
 /** Kernels over CpuTensors; `onDispatch` is called once for each call of a bound kernel. */
 export function createCpuKernels(onDispatch: () => void): Kernels {
@@ -23,20 +24,21 @@ export function createCpuKernels(onDispatch: () => void): Kernels {
 function solverStep(binding: Parameters<Kernels["solverStep"]>[0]): Dispatch {
   const [x, start, velocity] = [f32(binding.latents), f32(binding.start), f32(binding.velocity)];
   const [moves, times, time] = [f32(binding.moves), f32(binding.times), f32(binding.time)];
-  const index = u32(binding.index);
+  const progress = u32(binding.progress);
   const { weights } = binding;
   assert(velocity.length === weights.length * x.length, "velocity has one row for each weight");
   const evaluations = moves.length / 2;
   const width = times.length / evaluations;
   return () => {
-    const now = present(index[0], "index");
+    const now = present(progress[0], "progress");
     if (now >= evaluations) return;
     const delta = at(moves, 2 * now);
     for (let n = 0; n < x.length; n++) {
       x[n] = at(start, n) + delta * mixedAt(velocity, weights, n, x.length);
     }
     if (at(moves, 2 * now + 1) !== 0) start.set(x);
-    index[0] = now + 1;
+    if (!x.every(Number.isFinite)) progress[1] = Math.max(progress[1] ?? 0, evaluations - now);
+    progress[0] = now + 1;
     if (now + 1 < evaluations) time.set(times.subarray((now + 1) * width, (now + 2) * width));
   };
 }
@@ -57,10 +59,12 @@ function pickToken(binding: Parameters<Kernels["pickToken"]>[0]): Dispatch {
   const advance = binding.advance.map(i32);
   return () => {
     const picked = present(count[0], "count");
-    const id = pickTokenId(ruledLogits(logits, rules, binding.repetitionPenalty), binding, picked);
-    token[0] = id;
+    const id = areBroken(logits, rules)
+      ? BROKEN_TOKEN
+      : pickTokenId(ruledLogits(logits, rules, binding.repetitionPenalty), binding, picked);
+    token[0] = Math.max(0, id);
     if (picked < ids.length) ids[picked] = id;
-    rules[id] = (rules[id] ?? 0) | SEEN_TOKEN;
+    if (id >= 0) rules[id] = (rules[id] ?? 0) | SEEN_TOKEN;
     for (const counter of [count, ...advance]) {
       for (let n = 0; n < counter.length; n++) counter[n] = (counter[n] ?? 0) + 1;
     }
@@ -74,12 +78,23 @@ function packPixels(binding: Parameters<Kernels["packPixels"]>[0]): Dispatch {
   const offset = binding.rounding === "round" ? 0.5 : 0;
   const byteAt = (n: number): number =>
     Math.floor(Math.min(255, Math.max(0, ((at(planes, n) + 1) / 2) * 255 + offset)));
+  const noteOf = (n: number): number => {
+    const places = [n, n + area, n + 2 * area];
+    if (!places.every((place) => Number.isFinite(planes[place]))) return BROKEN_PIXEL;
+    const isSame = places.every((place) => Object.is(planes[place], planes[place - n]));
+    return isSame ? SAME_PIXEL : 255;
+  };
   return () => {
     for (let n = 0; n < area; n++) {
       const [r, g, b] = [byteAt(n), byteAt(n + area), byteAt(n + 2 * area)];
-      packed[n] = (r | (g << 8) | (b << 16) | (255 << 24)) >>> 0;
+      packed[n] = (r | (g << 8) | (b << 16) | (noteOf(n) << 24)) >>> 0;
     }
   };
+}
+
+/** True when a logit that may be picked is NaN or infinite; -Infinity is a way to say never. */
+function areBroken(logits: Float32Array, rules: Uint32Array): boolean {
+  return logits.some((logit, id) => !((rules[id] ?? 0) & FORBIDDEN_TOKEN) && !(logit < Infinity));
 }
 
 function mixedAt(

@@ -19,7 +19,7 @@ export function createGpuKernels(device: GPUDevice): Kernels {
         velocity: onGpu(binding.velocity),
         moves: onGpu(binding.moves),
         times: onGpu(binding.times),
-        index: onGpu(binding.index),
+        progress: onGpu(binding.progress),
         time: onGpu(binding.time),
       }),
     mixRows: ({ rows, weights, mixed }) =>

@@ -138,6 +138,15 @@ export const FORBIDDEN_TOKEN = 1;
 /** Bit of an id that is in the context already; `pickToken` sets it for what it picks. */
 export const SEEN_TOKEN = 2;
 
+/** Last byte of a pixel that `packPixels` made of something infinite or no number. */
+export const BROKEN_PIXEL = 0;
+
+/** Last byte of a pixel whose three numbers are, bit by bit, those of the first pixel. */
+export const SAME_PIXEL = 254;
+
+/** What `pickToken` writes to `ids` where the logits are no numbers: an id that no token has. */
+export const BROKEN_TOKEN = -1;
+
 /** A kernel with its tensors bound: one call records and submits one dispatch, uploading nothing. */
 export type Dispatch = () => void;
 
@@ -148,7 +157,8 @@ export interface Kernels {
    *
    * v = sum of weights[r] * velocity[r], x <- start + delta * v for row i of `moves` (delta, ends the step),
    * start <- x where that ends a step, then i <- i + 1 and `time` <- row i of `times`. Past the last row
-   * nothing changes.
+   * nothing changes. Where x is not finite after row i, the mark becomes at least evaluations - i: at the end
+   * it tells the first row that broke, and nothing is read back on the way.
    */
   solverStep(binding: {
     /** x, written: [channels, height, width] elements, any shape. */
@@ -163,8 +173,8 @@ export interface Kernels {
     readonly moves: Tensor;
     /** [evaluations, width of time] */
     readonly times: Tensor;
-    /** u32 [1]: i. */
-    readonly index: Tensor;
+    /** u32 [2], both 0 at the start: i, and the mark. */
+    readonly progress: Tensor;
     /** What the velocity graph reads as its time. */
     readonly time: Tensor;
   }): Dispatch;
@@ -182,6 +192,7 @@ export interface Kernels {
    * Writes the id to `token` and to `ids[count]`, then adds 1 to `count` and to every tensor in `advance`.
    * Ids that `rules` forbids are never picked. Logits of ids that were picked before are divided by
    * `repetitionPenalty` where positive, multiplied where negative (transformers' rule).
+   * Where a logit that may be picked is NaN or infinite, {@link BROKEN_TOKEN} goes to `ids`, and 0 to `token`.
    * temperature 0 is argmax (lowest id wins ties). Else: logits / temperature, keep the topK largest, keep the
    * smallest set whose probability reaches topP, draw with a counter-based generator of (seed, count).
    */
@@ -210,7 +221,10 @@ export interface Kernels {
     readonly seed: number;
   }): Dispatch;
 
-  /** Image tensor [3, height, width] in [-1, 1] -> u32 [height, width] of packed RGBA bytes (r lowest). */
+  /**
+   * Image tensor [3, height, width] in [-1, 1] -> u32 [height, width] of packed RGBA bytes (r lowest). The last
+   * byte tells about the numbers: {@link BROKEN_PIXEL}, {@link SAME_PIXEL}, else 255.
+   */
   packPixels(binding: {
     readonly image: Tensor;
     readonly packed: Tensor;

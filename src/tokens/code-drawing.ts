@@ -4,6 +4,7 @@ import { assert } from "../base/assert.ts";
 import type { Drawing, DrawingOptions, DrawingStep } from "../base/drawing.ts";
 import type { Pixels } from "../base/pixels.ts";
 import type { Runtime, Tensor } from "../session/runtime.ts";
+import { checkPicked } from "./generate-tokens.ts";
 import type { TokenCore } from "./generate-tokens.ts";
 
 /** How codes are picked. */
@@ -90,9 +91,11 @@ export class CodeDrawing implements Drawing {
     return this.parts.decode(this.#ids);
   }
 
+  /** @throws ModelError numerics when the logits of a code were no numbers */
   async readLatents(): Promise<Float32Array<ArrayBuffer>> {
     const ids = await this.#runtime.read(this.#ids);
     assert(ids instanceof Int32Array, "token ids are i32");
+    checkPicked(ids);
     return Float32Array.from(ids);
   }
 

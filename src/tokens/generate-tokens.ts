@@ -2,6 +2,8 @@
 // text, models or onnxruntime. Sampling happens on the device: ids are read back in batches behind the
 // loop, while the next batch is already queued.
 import { assert } from "../base/assert.ts";
+import { brokenNumbers } from "../base/numerics.ts";
+import { BROKEN_TOKEN } from "../session/runtime.ts";
 import type { Runtime, Tensor } from "../session/runtime.ts";
 
 /** A core whose cache is filled: what the loop needs of a language model. */
@@ -48,7 +50,7 @@ export interface TokensEnd {
  * Yields picked ids in order, in batches; a stop id ends the loop and is not yielded.
  *
  * @returns "stop" and the id when a stop id was picked, "length" when maxTokens were
- * @throws the signal's reason, at most one batch after it fires
+ * @throws the signal's reason, at most one batch after it fires; ModelError numerics when logits are no numbers
  */
 export async function* generateTokens(
   runtime: Runtime,
@@ -68,6 +70,7 @@ export async function* generateTokens(
       const ids = (await current.ids).subarray(delivered);
       const stop = ids.findIndex((id) => stopIds.has(id));
       const fresh = stop < 0 ? ids : ids.subarray(0, stop);
+      checkPicked(fresh, delivered);
       if (fresh.length > 0) yield [...fresh];
       const stopId = ids[stop];
       if (stopId !== undefined) return { reason: "stop", stopId };
@@ -78,6 +81,14 @@ export async function* generateTokens(
   } finally {
     await loop.dispose();
   }
+}
+
+/** @param before - ids picked before these. @throws ModelError numerics for one that no logits gave */
+export function checkPicked(ids: Int32Array, before = 0): void {
+  const broken = ids.indexOf(BROKEN_TOKEN);
+  if (broken < 0) return;
+  const step = before + broken + 1;
+  throw brokenNumbers(`The logits of token ${step} are no numbers`, { step });
 }
 
 /** Ids picked up to and including one batch, on their way back from the device. */

@@ -1,7 +1,13 @@
 // The laws of the kernels of session/runtime.ts, the same for every backend.
 import { beforeAll, describe, expect, test } from "vitest";
 import { pickTokenId } from "../../src/session/pick-token-id.ts";
-import { FORBIDDEN_TOKEN, SEEN_TOKEN } from "../../src/session/runtime.ts";
+import {
+  BROKEN_PIXEL,
+  BROKEN_TOKEN,
+  FORBIDDEN_TOKEN,
+  SAME_PIXEL,
+  SEEN_TOKEN,
+} from "../../src/session/runtime.ts";
 import type { Runtime } from "../../src/session/runtime.ts";
 import { testMixRows, testSolverStep } from "./solver-kernels.ts";
 
@@ -58,7 +64,7 @@ function testPickToken(get: () => Runtime): void {
     const greedy = { temperature: 0 };
     expect(await pickIds(get(), [-3, -1, -2, -1], greedy)).toEqual([1]);
     expect(await pickIds(get(), [-0, 0, -0], greedy)).toEqual([0]);
-    expect(await pickIds(get(), [Number.NaN, -Infinity, -5, Number.NaN], greedy)).toEqual([2]);
+    expect(await pickIds(get(), [-Infinity, -Infinity, -5, -Infinity], greedy)).toEqual([2]);
     const wide = new Float32Array(5000);
     wide[4321] = wide[777] = 1;
     expect(await pickIds(get(), wide, greedy)).toEqual([777]);
@@ -164,8 +170,19 @@ function testSampling(get: () => Runtime): void {
     expect(new Set(first).size).toBeGreaterThan(20);
   });
 
+  test.each([Number.NaN, Infinity])("tells that logits have %s", async (broken) => {
+    for (const temperature of [0, 1]) {
+      const logits = new Float32Array(1000).fill(-1);
+      logits[777] = broken;
+      expect(await pickIds(get(), logits, { temperature })).toEqual([BROKEN_TOKEN]);
+      const rules = Array.from(logits, (_, id) => (id === 777 ? FORBIDDEN_TOKEN : 0));
+      const [id] = await pickIds(get(), logits, { temperature, rules });
+      expect(id).toBeGreaterThanOrEqual(0);
+    }
+  });
+
   test("never draws a masked token", async () => {
-    const logits = [0, -Infinity, 0, Number.NaN, -1e30];
+    const logits = [0, -Infinity, 0, -Infinity, -1e30];
     expect(
       [...new Set(await pickIds(get(), logits, { count: 100 }))].toSorted((a, b) => a - b),
     ).toEqual([0, 2]);
@@ -210,14 +227,37 @@ function testPackPixels(get: () => Runtime): void {
 
   test("truncates or rounds, planes to RGBA", async () => {
     const gray = 2 * (100.75 / 255) - 1;
-    expect(await pack([-1, gray, 1], "truncate")).toEqual([0, 100, 255, 255]);
-    expect(await pack([-1, gray, 1], "round")).toEqual([0, 101, 255, 255]);
+    expect(await pack([-1, gray, 1], "truncate")).toEqual([0, 100, 255, SAME_PIXEL]);
+    expect(await pack([-1, gray, 1], "round")).toEqual([0, 101, 255, SAME_PIXEL]);
     expect(await pack([-1, 1, gray, 1, 1, -1], "round")).toEqual([
-      0, 101, 255, 255, 255, 255, 0, 255,
+      0,
+      101,
+      255,
+      SAME_PIXEL,
+      255,
+      255,
+      0,
+      255,
     ]);
   });
 
   test("clamps what is outside [-1, 1]", async () => {
-    expect(await pack([-7, 7, 1.001], "round")).toEqual([0, 255, 255, 255]);
+    expect(await pack([-7, 7, 1.001], "round")).toEqual([0, 255, 255, SAME_PIXEL]);
+  });
+
+  test.each([Number.NaN, Infinity, -Infinity])("notes a pixel that has %s", async (broken) => {
+    for (let plane = 0; plane < 3; plane++) {
+      const values = [0, 0.5, 0, 0.5, 0, 0.5];
+      values[2 * plane + 1] = broken;
+      const bytes = await pack(values, "round");
+      expect([bytes[3], bytes[7]]).toEqual([SAME_PIXEL, BROKEN_PIXEL]);
+    }
+  });
+
+  test("notes pixels of the same numbers, not of the same bytes", async () => {
+    const white = [1, 1, 1.5, 1, 1, 1, 1, 1, 1];
+    const bytes = await pack(white, "round");
+    expect(bytes.filter((_, n) => n % 4 !== 3).every((byte) => byte === 255)).toBe(true);
+    expect([bytes[3], bytes[7], bytes[11]]).toEqual([SAME_PIXEL, SAME_PIXEL, 255]);
   });
 }

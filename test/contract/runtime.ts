@@ -192,7 +192,7 @@ function testFlow(get: () => Runtime): void {
     const steps = 30;
     const times = Float32Array.from({ length: steps + 1 }, (_, n) => (n / steps) ** 2);
     const [scale, guidance] = [-0.75, 3];
-    const { start, latents, index, evaluate, advance } = await flowLoop(
+    const { start, latents, progress, evaluate, advance } = await flowLoop(
       get(),
       times,
       scale,
@@ -221,7 +221,7 @@ function testFlow(get: () => Runtime): void {
     });
     // Numbers below 4, 30 steps of f32.
     expect(largestDifference(await get().read(latents), expected)).toBeLessThan(1e-5);
-    expect(await get().read(index)).toEqual(Uint32Array.of(steps));
+    expect(await get().read(progress)).toEqual(Uint32Array.of(steps, 0));
   });
 }
 

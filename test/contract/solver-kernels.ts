@@ -17,27 +17,27 @@ export function testSolverStep(get: () => Runtime): void {
     weights: readonly number[] = [1],
   ) {
     const [latents, start] = [f32(initial), f32(initial)];
-    const index = get().createTensor("u32", [1]);
+    const progress = get().createTensor("u32", [2]);
     const time = f32(times.slice(0, timeWidth));
     const step = get().kernels.solverStep({
       latents,
       start,
       velocity,
-      index,
+      progress,
       time,
       weights,
       moves: f32(moves, [moves.length / 2, 2]),
       times: f32(times, [times.length / timeWidth, timeWidth]),
     });
-    return { step, latents, index, time };
+    return { step, latents, progress, time };
   }
 
   test("is exact on a constant velocity of one row", async () => {
     const schedule = eulerSchedule(Float32Array.from({ length: 9 }, (_, n) => n / 8));
-    const { step, latents, index, time } = bind([0, 1, 2, 3], f32([1, 2, 4, 8]), schedule);
+    const { step, latents, progress, time } = bind([0, 1, 2, 3], f32([1, 2, 4, 8]), schedule);
     for (let n = 0; n < 8; n++) step();
     expect(await get().read(latents)).toEqual(Float32Array.of(1, 3, 6, 11));
-    expect(await get().read(index)).toEqual(Uint32Array.of(8));
+    expect(await get().read(progress)).toEqual(Uint32Array.of(8, 0));
     expect(await get().read(time)).toEqual(Float32Array.of(7 / 8));
   });
 
@@ -72,13 +72,29 @@ export function testSolverStep(get: () => Runtime): void {
     expect(await get().read(latents)).toEqual(Float32Array.from(mixed, (v) => v / 2));
   });
 
-  test("moves index and time through a whole schedule, and stops at its end", async () => {
+  test.each([Number.NaN, Infinity, -Infinity])("marks the evaluation that gave %s", async (bad) => {
+    const velocity = f32(new Float32Array(700).fill(1));
+    const schedule = eulerSchedule(Float32Array.from({ length: 6 }, (_, n) => n / 5));
+    const { step, progress } = bind(new Float32Array(700), velocity, schedule);
+    for (let evaluation = 0; evaluation < 5; evaluation++) {
+      if (evaluation === 2) get().write(velocity, Float32Array.of(bad), 4 * 650);
+      step();
+    }
+    expect(await get().read(progress)).toEqual(Uint32Array.of(5, 5 - 2));
+  });
+
+  test("moves progress and time through a whole schedule, and stops at its end", async () => {
     const levels = Float32Array.from({ length: 31 }, (_, n) => Math.cos((n * Math.PI) / 60));
     const last = present(levels[30], "last level");
     const initial = Float32Array.from({ length: 1000 }, (_, n) => Math.sin(n));
     const rows = Float32Array.from({ length: 2000 }, (_, n) => Math.cos(n));
     const schedule = eulerSchedule(levels);
-    const { step, latents, index, time } = bind(initial, f32(rows, [2, 1000]), schedule, [2, -1]);
+    const { step, latents, progress, time } = bind(
+      initial,
+      f32(rows, [2, 1000]),
+      schedule,
+      [2, -1],
+    );
     for (let n = 0; n < 30; n++) step();
     const result = await get().read(latents);
     const expected = initial.map((x, n) => {
@@ -89,7 +105,7 @@ export function testSolverStep(get: () => Runtime): void {
     expect(largestDifference(result, expected)).toBeLessThan(1e-5);
     expect(await get().read(time)).toEqual(Float32Array.of(levels[29] ?? 0));
     step();
-    expect(await get().read(index)).toEqual(Uint32Array.of(30));
+    expect(await get().read(progress)).toEqual(Uint32Array.of(30, 0));
     expect(await get().read(latents)).toEqual(result);
   });
 

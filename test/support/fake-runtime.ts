@@ -3,6 +3,7 @@
 import type { Shape } from "../../src/base/shape.ts";
 import { elementCount } from "../../src/base/shape.ts";
 import type { DType } from "../../src/base/dtype.ts";
+import { BROKEN_TOKEN } from "../../src/session/runtime.ts";
 import type { Counters, Kernels, Runtime, Tensor, TensorData } from "../../src/session/runtime.ts";
 
 /** A tensor whose numbers a test can see. */
@@ -95,18 +96,20 @@ export function dataOf(tensor: Tensor): Float32Array | Int32Array {
 
 function createKernels(onDispatch: () => void): Kernels {
   return {
-    solverStep: ({ latents, start, velocity, weights, moves, times, index, time }) => {
+    solverStep: ({ latents, start, velocity, weights, moves, times, progress, time }) => {
       return () => {
         onDispatch();
         const [x, from, v] = [dataOf(latents), dataOf(start), dataOf(velocity)];
-        const i = dataOf(index)[0] ?? 0;
+        const [i = 0, mark = 0] = dataOf(progress);
         const [delta = 0, endsStep = 0] = dataOf(moves).subarray(2 * i, 2 * i + 2);
         for (let k = 0; k < x.length; k++) {
           const mixed = weights.reduce((sum, w, row) => sum + w * (v[row * x.length + k] ?? 0), 0);
           x[k] = (from[k] ?? 0) + delta * mixed;
         }
         if (endsStep !== 0) from.set(x);
-        dataOf(index)[0] = i + 1;
+        const isBroken = x.some((value) => !Number.isFinite(value));
+        const evaluations = dataOf(moves).length / 2;
+        dataOf(progress).set([i + 1, isBroken ? Math.max(mark, evaluations - i) : mark]);
         const width = dataOf(time).length;
         dataOf(time).set(dataOf(times).subarray((i + 1) * width, (i + 2) * width));
       };
@@ -126,7 +129,8 @@ function createKernels(onDispatch: () => void): Kernels {
       return () => {
         onDispatch();
         const scores = [...dataOf(logits)];
-        const id = scores.indexOf(Math.max(...scores));
+        const best = scores.indexOf(Math.max(...scores));
+        const id = scores.some(Number.isNaN) ? BROKEN_TOKEN : best;
         const at = dataOf(count)[0] ?? 0;
         dataOf(token)[0] = id;
         dataOf(ids)[at] = id;

@@ -49,14 +49,14 @@ export async function flowLoop(
   const latents: Tensor = runtime.createTensor("f32", LATENTS);
   const start = runtime.createTensor("f32", LATENTS);
   const time = runtime.createTensor("f32", [1]);
-  const index = runtime.createTensor("u32", [1]);
+  const progress = runtime.createTensor("u32", [2]);
   const schedule = eulerSchedule(times);
   const velocity = await runtime.createStableTensor("f32", [4, 3, 5]);
   const advance = runtime.kernels.solverStep({
     latents,
     start,
     velocity,
-    index,
+    progress,
     time,
     weights: [guidance, 1 - guidance],
     moves: runtime.createTensor("f32", [schedule.steps, 2], schedule.moves),
@@ -68,5 +68,5 @@ export async function flowLoop(
   runtime.write(latents, initial);
   runtime.write(start, initial);
   runtime.write(time, times.subarray(0, 1));
-  return { start: initial, latents, index, evaluate, advance, session };
+  return { start: initial, latents, progress, evaluate, advance, session };
 }

@@ -1,8 +1,9 @@
 // The next token from logits. `greedy`: the largest logit. `sample`: softmax(logits / temperature) over the
 // top_k largest, cut to the smallest set whose probability reaches top_p, drawn by the inverse of its
-// running sum over ids with u = pcg3d(seed, count). Ties always go to the lower id; NaN is the smallest.
+// running sum over ids with u = pcg3d(seed, count). Ties always go to the lower id.
 // Then token <- id, ids[count] <- id, count <- count + 1, and the id counts as seen. Before all that, by the
-// bits of rules[id]: 1 = never picked, 2 = seen: the logit is weakened by the repetition penalty.
+// bits of rules[id]: 1 = never picked, 2 = seen: the logit is weakened by the repetition penalty. Where a logit
+// that may be picked is NaN or +infinity, ids[count] <- -1, token <- 0, and no id counts as seen.
 //
 // Logits are compared through integer keys of the same order, so that a threshold is found exactly, bit by
 // bit: set the highest bit that leaves enough above it, then the next. 32 rounds for a key.
@@ -41,6 +42,7 @@ var<workgroup> winners: array<u32, THREADS>;
 var<workgroup> sums: array<f32, THREADS>;
 var<workgroup> group_words: array<u32, GROUPS>;
 var<workgroup> group_sums: array<f32, GROUPS>;
+var<workgroup> broken: atomic<u32>;
 
 // What may still be drawn: keys above `key`, and of the keys equal to it the ids below `end`.
 struct Kept {
@@ -70,6 +72,13 @@ fn key_of(id: u32) -> u32 {
     return 0x80000000u;
   }
   return select(bits | 0x80000000u, ~bits, bits != magnitude);
+}
+
+// NaN or +infinity, by its bits: a compiler may take all floats for finite.
+fn is_broken(id: u32) -> bool {
+  let bits = bitcast<u32>(logits[id]);
+  let is_number = (bits & 0x7fffffffu) < 0x7f800000u || bits == 0xff800000u;
+  return !is_number && (rules[id] & FORBIDDEN) == 0u;
 }
 
 fn logit_of(key: u32) -> f32 {
@@ -208,6 +217,9 @@ fn largest(lane: u32) -> u32 {
       key = own;
       winner = id;
     }
+    if (is_broken(id)) {
+      atomicStore(&broken, 1u);
+    }
   }
   words[lane] = key;
   winners[lane] = winner;
@@ -301,13 +313,16 @@ fn store(lane: u32, id: u32) {
   if (lane != 0u) {
     return;
   }
-  token[0] = i32(id);
+  let is_whole = atomicLoad(&broken) == 0u;
+  token[0] = select(0, i32(id), is_whole);
   let picked = u32(count[0]);
   if (picked < parameters.capacity) {
-    ids[picked] = i32(id);
+    ids[picked] = select(-1, i32(id), is_whole);
   }
   count[0] = i32(picked + 1u);
-  rules[id] |= SEEN;
+  if (is_whole) {
+    rules[id] |= SEEN;
+  }
 }
 
 @compute @workgroup_size(256)

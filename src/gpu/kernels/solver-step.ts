@@ -1,9 +1,11 @@
-// Binds solver-step.wgsl: guidance over the rows of a velocity, one move of the solver, the next time.
+// Binds solver-step.wgsl and check-finite.wgsl: guidance over the rows of a velocity, one move of the solver,
+// whether its numbers are numbers, the next time.
 import { assert } from "../../base/assert.ts";
 import { elementCount } from "../../base/shape.ts";
 import { workgroupsFor } from "../kernel.ts";
 import type { KernelBinder } from "../kernel.ts";
 import type { GpuTensor } from "../tensor.ts";
+import checkCode from "./check-finite.wgsl?raw";
 import code from "./solver-step.wgsl?raw";
 
 /** Tensors of {@link bindSolverStep}; f32 unless said. */
@@ -20,17 +22,17 @@ export interface SolverStepBinding {
   readonly moves: GpuTensor;
   /** [evaluations, width of time] */
   readonly times: GpuTensor;
-  /** u32 [1] */
-  readonly index: GpuTensor;
+  /** u32 [2] */
+  readonly progress: GpuTensor;
   /** What the field reads. */
   readonly time: GpuTensor;
 }
 
 const MAX_ROWS = 4;
 
-/** Two dispatches in one submit: the move, then index and time. */
+/** Three dispatches in one submit: the move, the check, then progress and time. */
 export function bindSolverStep(binder: KernelBinder, binding: SolverStepBinding): () => void {
-  const { latents, start, velocity, weights, moves, times, index, time } = binding;
+  const { latents, start, velocity, weights, moves, times, progress, time } = binding;
   const elements = elementCount(latents.shape);
   assert(
     weights.length >= 1 && weights.length <= MAX_ROWS,
@@ -55,13 +57,21 @@ export function bindSolverStep(binder: KernelBinder, binding: SolverStepBinding)
       { name, code, entryPoint: "move_latents" },
       {
         uniforms,
-        tensors: { 1: latents, 2: start, 3: velocity, 4: moves, 5: index },
+        tensors: { 1: latents, 2: start, 3: velocity, 4: moves, 5: progress },
+        workgroups: workgroupsFor(elements, 256),
+      },
+    ),
+    binder.bind(
+      { name: "check-finite", code: checkCode, entryPoint: "check" },
+      {
+        uniforms: [{ u32: elements }, { u32: evaluations }],
+        tensors: { 1: latents, 2: progress },
         workgroups: workgroupsFor(elements, 256),
       },
     ),
     binder.bind(
       { name, code, entryPoint: "advance" },
-      { uniforms, tensors: { 5: index, 6: times, 7: time }, workgroups: 1 },
+      { uniforms, tensors: { 5: progress, 6: times, 7: time }, workgroups: 1 },
     ),
   ]);
 }

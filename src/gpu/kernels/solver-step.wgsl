@@ -1,6 +1,6 @@
 // v = sum over rows r of weight[r] * velocity[r]
 // x <- start + moves[i].delta * v;  start <- x where moves[i] ends a step
-// then, in `advance`: i <- i + 1, time <- times[i].
+// then, in `advance`: i <- i + 1, time <- times[i]. i is progress[0]; check-finite.wgsl runs between the two.
 //
 // Grid: `move_latents` one invocation per element, looping by the whole grid; `advance` one invocation.
 // Aliasing: no two tensors share memory. Past the last evaluation nothing changes.
@@ -21,7 +21,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read_write> start: array<f32>;
 @group(0) @binding(3) var<storage, read> velocity: array<f32>;
 @group(0) @binding(4) var<storage, read> moves: array<f32>;
-@group(0) @binding(5) var<storage, read_write> index: array<u32>;
+@group(0) @binding(5) var<storage, read_write> progress: array<u32>;
 @group(0) @binding(6) var<storage, read> times: array<f32>;
 @group(0) @binding(7) var<storage, read_write> time: array<f32>;
 
@@ -37,7 +37,7 @@ fn mixed(n: u32) -> f32 {
 
 @compute @workgroup_size(256)
 fn move_latents(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = index[0];
+  let i = progress[0];
   if (i >= parameters.evaluations) {
     return;
   }
@@ -54,11 +54,11 @@ fn move_latents(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroup
 
 @compute @workgroup_size(1)
 fn advance() {
-  let i = index[0];
+  let i = progress[0];
   if (i >= parameters.evaluations) {
     return;
   }
-  index[0] = i + 1u;
+  progress[0] = i + 1u;
   if (i + 1u == parameters.evaluations) {
     return;
   }

@@ -18,9 +18,9 @@ describe("kernels on the GPU", () => {
     const start = runtime.createTensor("f32", [elements]);
     const moves = runtime.createTensor("f32", [1, 2], Float32Array.of(0.5, 1));
     const times = runtime.createTensor("f32", [1, 1]);
-    const index = runtime.createTensor("u32", [1]);
+    const progress = runtime.createTensor("u32", [2]);
     const time = runtime.createTensor("f32", [1]);
-    const state = { latents, start, velocity, moves, times, index, time };
+    const state = { latents, start, velocity, moves, times, progress, time };
     runtime.kernels.solverStep({ ...state, weights: [1] })();
     const result = await runtime.read(latents);
     expect(result.every((value) => value === 1)).toBe(true);

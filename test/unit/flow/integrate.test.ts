@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { integrate, type VelocityField } from "../../../src/flow/integrate.ts";
+import { brokenStep, integrate } from "../../../src/flow/integrate.ts";
+import type { VelocityField } from "../../../src/flow/integrate.ts";
 import { eulerSchedule, midpointSchedule, uniformLevels } from "../../../src/flow/schedule.ts";
+import type { Tensor } from "../../../src/session/runtime.ts";
 import { createFakeRuntime, dataOf, type FakeRuntime } from "../../support/fake-runtime.ts";
 
 /** A field over two latents with `rows` rows; `velocityAt` gives each row's value. */
@@ -32,6 +34,8 @@ function createField(
 const euler = (steps: number) => eulerSchedule(uniformLevels(steps));
 const midpoint = (steps: number) => midpointSchedule(uniformLevels(steps));
 
+const progressOf = (runtime: FakeRuntime): Tensor => runtime.createTensor("u32", [2]);
+
 async function run(
   runtime: FakeRuntime,
   field: VelocityField,
@@ -39,7 +43,11 @@ async function run(
   weights: readonly number[] = [1],
 ) {
   const seen = [];
-  const options = { schedule: typeof schedule === "number" ? euler(schedule) : schedule, weights };
+  const options = {
+    schedule: typeof schedule === "number" ? euler(schedule) : schedule,
+    weights,
+    progress: progressOf(runtime),
+  };
   for await (const step of integrate(runtime, field, options)) seen.push(step);
   return seen;
 }
@@ -101,7 +109,11 @@ describe("integrate", () => {
   test("reads nothing back and uploads nothing between the first noise and the last latent", async () => {
     const runtime = createFakeRuntime();
     const field = createField(runtime, () => 1);
-    const loop = integrate(runtime, field, { schedule: euler(8), weights: [1] });
+    const loop = integrate(runtime, field, {
+      schedule: euler(8),
+      weights: [1],
+      progress: progressOf(runtime),
+    });
     await loop.next();
     const uploads = runtime.counters.uploads;
     for await (const _ of loop);
@@ -112,7 +124,11 @@ describe("integrate", () => {
     const runtime = createFakeRuntime();
     runtime.holdFences = true;
     const field = createField(runtime, () => 1);
-    const loop = integrate(runtime, field, { schedule: euler(6), weights: [1] });
+    const loop = integrate(runtime, field, {
+      schedule: euler(6),
+      weights: [1],
+      progress: progressOf(runtime),
+    });
     for (let step = 1; step <= 6; step++) {
       const next = loop.next();
       await new Promise((resolve) => setTimeout(resolve));
@@ -125,7 +141,12 @@ describe("integrate", () => {
   test("lets nothing run ahead where it must settle", async () => {
     const runtime = createFakeRuntime();
     const field = createField(runtime, () => 1);
-    const options = { schedule: euler(6), weights: [1], settleEvery: 2 };
+    const options = {
+      schedule: euler(6),
+      weights: [1],
+      progress: progressOf(runtime),
+      settleEvery: 2,
+    };
     for await (const { step, isSettled } of integrate(runtime, field, options)) {
       if (step % 2 !== 0) continue;
       expect(isSettled).toBe(true);
@@ -136,15 +157,43 @@ describe("integrate", () => {
   test("stops within one step of an abort, with the signal's own reason, and frees what it made", async () => {
     const runtime = createFakeRuntime();
     const field = createField(runtime, () => 1);
+    const progress = progressOf(runtime);
     const mine = runtime.tensors.length;
     const controller = new AbortController();
     const reason = new Error("enough");
-    const options = { schedule: euler(20), weights: [1], signal: controller.signal };
+    const options = { schedule: euler(20), weights: [1], progress, signal: controller.signal };
     const loop = integrate(runtime, field, options);
     await expect(async () => {
       for await (const { step } of loop) if (step === 3) controller.abort(reason);
     }).rejects.toBe(reason);
     expect(field.evaluations).toBeLessThanOrEqual(5);
     expect(runtime.tensors.slice(mine).every(({ isDisposed }) => isDisposed)).toBe(true);
+  });
+
+  test.each([
+    ["Euler", euler, 1],
+    ["midpoint", midpoint, 2],
+  ])("marks the first step that broke, %s", async (_name, scheduleOf, perStep) => {
+    for (const at of [1, 4, 6]) {
+      const runtime = createFakeRuntime();
+      const field = createField(runtime, () => (field.evaluations > (at - 1) * perStep ? NaN : 1));
+      const schedule = scheduleOf(6);
+      const progress = progressOf(runtime);
+      for await (const _ of integrate(runtime, field, { schedule, weights: [1], progress }));
+      const [done = 0, mark = 0] = dataOf(progress);
+      expect(done).toBe(6 * perStep);
+      expect(brokenStep(schedule, mark)).toBe(at);
+    }
+  });
+
+  test("marks nothing in a good loop, also not from the one before", async () => {
+    const runtime = createFakeRuntime();
+    const progress = progressOf(runtime);
+    dataOf(progress).set([3, 3]);
+    const field = createField(runtime, () => 1);
+    const schedule = euler(3);
+    for await (const _ of integrate(runtime, field, { schedule, weights: [1], progress }));
+    expect([...dataOf(progress)]).toEqual([3, 0]);
+    expect(brokenStep(schedule, 0)).toBeUndefined();
   });
 });

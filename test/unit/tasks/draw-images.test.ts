@@ -1,4 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { assert, present } from "../../../src/base/assert.ts";
+import type { Drawing } from "../../../src/base/drawing.ts";
+import { brokenNumbers } from "../../../src/base/numerics.ts";
 import type { RunEvent } from "../../../src/base/events.ts";
 import type { EditRequest } from "../../../src/base/requests.ts";
 import { FlowDrawing } from "../../../src/flow/flow-drawing.ts";
@@ -20,8 +23,10 @@ const REQUEST: EditRequest = {
 const GREY = { width: 1, height: 1, data: new Uint8ClampedArray(4) };
 const SHAPE = [1, 2, 2];
 
-/** Stages whose field has the constant velocity `speed`, and whose picture is 2 x 2. */
-function createStages(speed = 1) {
+/** Stages whose field has the velocity `speed`, constant or by the step, and whose picture is 2 x 2. */
+function createStages(speed: number | ((step: number) => number) = 1) {
+  let step = 0;
+  const speedOf = (): number => (typeof speed === "number" ? speed : speed(++step));
   const runtime = createFakeRuntime();
   const requests: DrawRequest[] = [];
   const decoded: number[][] = [];
@@ -29,7 +34,7 @@ function createStages(speed = 1) {
     latents: runtime.createTensor("f32", SHAPE),
     velocity: runtime.createTensor("f32", [1, ...SHAPE]),
     time: runtime.createTensor("f32", [1]),
-    evaluate: async () => void dataOf(field.velocity).fill(speed),
+    evaluate: async () => void dataOf(field.velocity).fill(speedOf()),
   };
   const stages: Stages = {
     runtime,
@@ -94,19 +99,20 @@ describe("drawImages", () => {
   });
 
   test("draws `count` pictures from consecutive noise", async () => {
-    const { stages } = createStages(0);
+    const { stages } = createStages(1);
     const { result, events } = await run(stages, { ...REQUEST, count: 3 });
     expect(result.pictures).toHaveLength(3);
-    expect([...result.latents]).toEqual([...torchNoise(7, 3, [1, 2, 2])]);
+    const expected = torchNoise(7, 3, [1, 2, 2]).map((value) => value + 1);
+    result.latents.forEach((value, k) => expect(value).toBeCloseTo(expected[k] ?? 0, 5));
     const images = events.flatMap((event) => (event.type === "image" ? [event.image] : []));
     expect(images).toEqual([0, 1, 2]);
   });
 
   test("takes injected latents as they are", async () => {
-    const { stages } = createStages(0);
+    const { stages } = createStages(1);
     const latents = Float32Array.of(1, 2, 3, 4);
     const { result } = await run(stages, { ...REQUEST, latents });
-    expect([...result.latents]).toEqual([1, 2, 3, 4]);
+    expect([...result.latents].map((value) => Math.round(value))).toEqual([2, 3, 4, 5]);
   });
 
   test("shows previews of settled steps only, and none of the last", async () => {
@@ -129,9 +135,53 @@ describe("drawImages", () => {
     expect(requests).toEqual([]);
   });
 
-  test("never returns a picture of numbers that are not finite", async () => {
-    const { stages } = createStages(Number.NaN);
-    await expect(run(stages, REQUEST)).rejects.toMatchObject({ code: "numerics" });
+  test.each([Number.NaN, Infinity])("names the step that gave %s", async (speed) => {
+    const { stages, decoded } = createStages((step) => (step === 3 ? speed : 1));
+    const drawn = run(stages, { ...REQUEST, steps: 6 });
+    await expect(drawn).rejects.toMatchObject({ code: "numerics", details: { step: 3 } });
+    expect(decoded).toEqual([]);
+  });
+
+  test("names the step also where only a preview shows it", async () => {
+    const { stages } = createStages((step) => (step === 2 ? Number.NaN : 1));
+    const { draw } = stages;
+    const prepare = async (request: DrawRequest): Promise<Drawing> => {
+      const drawing = await present(draw, "draw").prepare(request);
+      assert(drawing instanceof FlowDrawing, "a flow");
+      const decode = vi.spyOn(drawing.parts, "decode");
+      decode.mockRejectedValue(brokenNumbers("The decoder gave no number", {}));
+      return drawing;
+    };
+    const broken = { ...stages, draw: { ...present(draw, "draw"), prepare } };
+    const drawn = run(broken, { ...REQUEST, previewEvery: 2 });
+    await expect(drawn).rejects.toMatchObject({ code: "numerics", details: { step: 2 } });
+  });
+
+  test("refuses latents that never moved: a device that did nothing", async () => {
+    const { stages } = createStages(0);
+    await expect(run(stages, REQUEST)).rejects.toThrow(/The last latents are the first noise/);
+  });
+
+  test("refuses latents that are all one number: memory that was forgotten", async () => {
+    const { stages, runtime } = createStages(1);
+    vi.spyOn(runtime, "read").mockImplementation(async ({ dtype }) =>
+      dtype === "f32" ? new Float32Array(4) : Uint32Array.of(5, 0),
+    );
+    await expect(run(stages, REQUEST)).rejects.toThrow(/All latents are 0/);
+  });
+
+  test("refuses latents of fewer evaluations than were asked for", async () => {
+    const { stages, runtime } = createStages(1);
+    const { kernels } = createFakeRuntime();
+    let left = 3;
+    vi.spyOn(runtime.kernels, "solverStep").mockImplementation((binding) => {
+      const step = kernels.solverStep(binding);
+      return () => void (left-- > 0 && step());
+    });
+    await expect(run(stages, REQUEST)).rejects.toMatchObject({
+      code: "numerics",
+      details: { done: 3, expected: 5 },
+    });
   });
 
   test("rejects with the signal's own reason", async () => {

@@ -53,6 +53,32 @@ describe.each(["webgpu", "wasm"] as const)("generateTokens on %s", (backend) => 
     });
   });
 
+  test.each([1, 3, 6])("names token %i whose logits are no numbers", async (at) => {
+    const runtime = createFakeRuntime(backend);
+    const core = createScriptedCore(runtime, [1, 2, 3, 4, 5, 6, 7]);
+    const decode = core.decode.bind(core);
+    core.decode = async () => {
+      await decode();
+      if (core.decodes === at - 1) dataOf(core.logits).fill(Number.NaN);
+    };
+    if (at === 1) dataOf(core.logits).fill(Number.NaN);
+    await expect(collect(runtime, core, 100)).rejects.toMatchObject({
+      code: "numerics",
+      details: { step: at },
+    });
+  });
+
+  test("hears nothing of logits beyond the stop", async () => {
+    const runtime = createFakeRuntime(backend);
+    const core = createScriptedCore(runtime, [1, 9]);
+    const decode = core.decode.bind(core);
+    core.decode = async () => {
+      await decode();
+      if (core.decodes === 2) dataOf(core.logits).fill(Number.NaN);
+    };
+    expect(await collect(runtime, core, 100)).toMatchObject({ ids: [1], reason: "stop" });
+  });
+
   test("ends at maxTokens with reason length", async () => {
     const runtime = createFakeRuntime(backend);
     const core = createScriptedCore(runtime, [1, 2, 3, 4, 5, 6, 7]);
