@@ -34,6 +34,8 @@ export interface ModelInfo {
   readonly tensorBytes: number;
   readonly peakTensorBytes: number;
   readonly stages: readonly StageInfo[];
+  /** Most bytes of weights at a time, asked for or all that the device gave; absent: all stages stay. */
+  readonly memoryBudgetBytes?: number;
   /** Loops that replay a captured command list, and loops that fell back with the reason. */
   readonly captured: Readonly<Record<string, boolean>>;
   readonly notes: readonly string[];

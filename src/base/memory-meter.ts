@@ -2,6 +2,8 @@
 
 /** Told when memory comes (positive) and goes (negative). */
 export interface MemoryAccount {
+  /** Bytes that are there now. */
+  readonly tensorBytes: number;
   add(bytes: number): void;
 }
 

@@ -1,6 +1,6 @@
 // A plan as text for a terminal.
-import type { DeviceLimits, Plan, QuantizedPlan } from "./plan.ts";
-import { obstacle } from "./plan.ts";
+import type { DeviceLimits, Plan, QuantizedPlan } from "../engine/model-plan.ts";
+import { obstacle } from "../engine/model-plan.ts";
 
 /** The plan in lines, with a verdict for the device where limits are given. */
 export function printPlan(plan: Plan, limits: DeviceLimits): string {

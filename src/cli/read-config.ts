@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { ModelError } from "../base/errors.ts";
 import type { SourceLocation } from "../base/source-location.ts";
 import { parseFiles } from "../engine/checkpoint-files.ts";
+import type { KnownModel } from "../engine/known-model.ts";
 import type { Family, TensorNames } from "../models/family.ts";
 import { detectFamily } from "../models/registry.ts";
 import { openCheckpoint, readSideFiles, type WantedFile } from "../weights/checkpoint.ts";
@@ -13,15 +14,6 @@ import { openSource } from "../weights/open-source.ts";
 import type { SourceOptions } from "../weights/open-source.ts";
 import type { CheckpointSource } from "../weights/source.ts";
 import { openDiskSource } from "./disk-source.ts";
-
-/** A model that is known by its configuration. */
-export interface KnownModel {
-  /** Id of the source. */
-  readonly source: string;
-  readonly family: Family;
-  /** What the family's parser made of the files. */
-  readonly config: unknown;
-}
 
 /** Opens folders of this machine beside everything that a browser can open. */
 export const openAnywhere: typeof openSource = (location, options) => {

@@ -6,7 +6,7 @@ import type { LoadProgress } from "../base/events.ts";
 import { VERSION } from "../base/version.ts";
 import { convert, locate } from "./convert.ts";
 import { hubFetch } from "./hub-fetch.ts";
-import { planModel } from "./plan.ts";
+import { planModel } from "../engine/model-plan.ts";
 import { formatBytes, printPlan } from "./print-plan.ts";
 import { readModelConfig } from "./read-config.ts";
 

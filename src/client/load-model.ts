@@ -86,11 +86,14 @@ async function checkBackend({ backend }: LoadPlan): Promise<void> {
 type ImportCall = Parameters<Remote<Loader>["importModel"]>;
 
 function askLoader<T>(
-  { location, companions, quantization, hubUrl, fetch, workers }: LoadPlan,
+  plan: LoadPlan,
   { onProgress, signal }: Listening,
   ask: (loader: Remote<Loader>, ...call: ImportCall) => Promise<T>,
 ): Promise<T> {
-  const request = { location, companions, quantization, ...withoutUndefined({ hubUrl }) };
+  const { location, companions, quantization, hubUrl, fetch, workers } = plan;
+  const { backend, memoryBudgetBytes } = plan;
+  const device = withoutUndefined({ backend, memoryBudgetBytes });
+  const request = { location, companions, quantization, device, ...withoutUndefined({ hubUrl }) };
   return withLoader(
     workers.loader,
     (handle) =>
@@ -119,8 +122,8 @@ async function startLife(
 }
 
 async function startEngine(
-  { backend, memoryBudgetBytes, workers }: LoadPlan,
-  { manifestKey, source, storedBytes }: ImportOutcome,
+  { backend, workers }: LoadPlan,
+  { manifestKey, source, storedBytes, memoryBudgetBytes }: ImportOutcome,
   { onProgress, signal }: Listening,
   last?: ModelInfo,
 ): Promise<Life> {

@@ -22,7 +22,7 @@ export interface LoadOptions {
   readonly companions?: Readonly<Record<string, SourceInput>>;
   /**
    * Bytes of weights that may be on the device at a time; stages that do not fit together then take turns and
-   * come back from the store. Default: no limit.
+   * come back from the store. Default: no limit where the device has the memory, else what it has.
    */
   readonly memoryBudgetBytes?: number;
   /** Base address of the hub or of a mirror of it. Default "https://huggingface.co". */

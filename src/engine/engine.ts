@@ -9,6 +9,7 @@ import type { TaskRequest } from "../base/requests.ts";
 import type { Listener } from "../base/wire.ts";
 import { EventSink, moved } from "../base/wire.ts";
 import type { Stages } from "../models/family.ts";
+import { memoryFailure } from "../session/failures.ts";
 import type { BackendKind } from "../session/runtime.ts";
 import { Queue } from "../base/queue.ts";
 
@@ -84,6 +85,8 @@ export class Engine {
       try {
         const send = (event: LoadProgress): void => progress.send(event);
         this.#model = await this.#parts.loadStages(request, send, either);
+      } catch (error) {
+        throw memoryFailure(error);
       } finally {
         await progress.close();
       }
@@ -106,6 +109,8 @@ export class Engine {
       try {
         const result = await this.#follow(this.#parts.runTask(model.stages, task, either), events);
         return moved({ result, info: model.info() });
+      } catch (error) {
+        throw memoryFailure(error);
       } finally {
         await events.close();
       }

@@ -25,7 +25,15 @@ import type { SourceOptions } from "../weights/open-source.ts";
 import type { CheckpointSource, ReadOptions } from "../weights/source.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
 import { parseFiles } from "./checkpoint-files.ts";
+import { manifestModel } from "./known-model.ts";
+import type { KnownModel } from "./known-model.ts";
 import type { ImportOutcome, ImportRequest, ImportTools } from "./loader.ts";
+
+/** {@link ImportTools}, and who is asked whether a model is welcome. */
+export interface AdmittingTools extends ImportTools {
+  /** Told the model before a byte of its weights is fetched; what it throws ends the import. */
+  readonly admit?: (model: KnownModel) => Promise<void>;
+}
 
 /**
  * Stores a checkpoint, unless it is stored.
@@ -36,7 +44,7 @@ import type { ImportOutcome, ImportRequest, ImportTools } from "./loader.ts";
 export async function importModel(
   request: ImportRequest,
   store: WeightStore,
-  tools: ImportTools,
+  tools: AdmittingTools,
 ): Promise<ImportOutcome> {
   const opened = await open(request, tools);
   const { key, source } = opened;
@@ -128,7 +136,7 @@ async function fetchModel(
   quantization: Quantization,
   opened: Opened & { readonly key: string },
   store: WeightStore,
-  tools: ImportTools,
+  tools: AdmittingTools,
 ): Promise<Manifest> {
   const { source, key } = opened;
   const { onProgress, signal } = tools;
@@ -140,7 +148,8 @@ async function fetchModel(
   const converted = Object.keys(opened.chosen).length === 0 ? packedQuantizations(json) : [];
   if (converted.includes(quantization)) {
     const manifest = await readPackedManifest(source, { key, quantization }, { signal });
-    await familyById(manifest.family);
+    const model = await manifestModel(manifest);
+    await tools.admit?.(model);
     return installPacked({ manifest, source, store, onProgress, signal });
   }
   const originals = fetchOriginals(quantization, opened, store, tools, config);
@@ -151,7 +160,7 @@ async function fetchOriginals(
   quantization: Quantization,
   { key, ...opened }: Opened & { readonly key: string },
   store: WeightStore,
-  { onProgress, signal }: ImportTools,
+  { onProgress, signal, admit }: AdmittingTools,
   config: { readonly name: string; readonly text: string },
 ): Promise<Manifest> {
   const { source } = opened;
@@ -169,6 +178,7 @@ async function fetchOriginals(
   const { weightFiles = [] } = family;
   const checkpoint = await openCheckpoint(source, { signal, weightFiles });
   const modelConfig = family.parse(parseFiles(files), new Set(checkpoint.tensors.keys()));
+  await admit?.({ source: source.id, family, config: modelConfig });
   const declarations = family.declareWeights(modelConfig, quantization);
   return importCheckpoint({
     key,

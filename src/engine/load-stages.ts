@@ -3,8 +3,7 @@ import { fail, ModelError } from "../base/errors.ts";
 import type { LoadProgress } from "../base/events.ts";
 import type { ModelInfo } from "../base/info.ts";
 import type { Capabilities } from "../base/requests.ts";
-import type { CheckpointFiles, Stages, TensorNames } from "../models/family.ts";
-import { familyById } from "../models/registry.ts";
+import type { Stages } from "../models/family.ts";
 import type { BackendKind, Runtime } from "../session/runtime.ts";
 import { createWasmRuntime } from "../session/wasm-runtime.ts";
 import { createWebGpuRuntime } from "../session/webgpu-runtime.ts";
@@ -14,8 +13,8 @@ import type { Manifest } from "../weights/manifest.ts";
 import { readTensors } from "../weights/read-model.ts";
 import { openStore } from "../weights/store.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
-import { parseFiles } from "./checkpoint-files.ts";
 import type { LoadedModel, LoadRequest } from "./engine.ts";
+import { manifestModel } from "./known-model.ts";
 
 /**
  * Brings a stored model to this worker's device.
@@ -61,9 +60,7 @@ export async function compileStages(
   { runtime, store, manifest, onProgress, signal, memoryBudgetBytes }: CompileRequest,
   started: number = performance.now(),
 ): Promise<LoadedModel> {
-  const family = await familyById(manifest.family);
-  const files: CheckpointFiles = parseFiles(manifest.files);
-  const config = family.parse(files, tensorNames(manifest));
+  const { family, files, config } = await manifestModel(manifest);
   const options = { onProgress, ...(signal === undefined ? {} : { signal }) };
   const weights = new WeightBank(runtime, (names) =>
     readTensors(store, manifest, { names, ...options }),
@@ -83,9 +80,13 @@ export async function compileStages(
     ...(signal === undefined ? {} : { signal }),
   });
   const loadSeconds = (performance.now() - started) / 1000;
+  const budget = memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes };
   return {
     stages,
-    info: () => modelInfo(family.id, family.capabilities(config), manifest, stages, loadSeconds),
+    info: () => ({
+      ...modelInfo(family.id, family.capabilities(config), manifest, stages, loadSeconds),
+      ...budget,
+    }),
     dispose: async () => {
       await stages.dispose();
       weights.dispose();
@@ -104,10 +105,6 @@ async function createRuntime(asked: BackendKind | undefined): Promise<Runtime> {
     if (asked === "webgpu" || !isAbsent) throw error;
     return createWasmRuntime();
   }
-}
-
-function tensorNames({ recipes }: Manifest): TensorNames {
-  return new Set(recipes.filter(({ companion }) => companion === "").map(({ tensor }) => tensor));
 }
 
 function modelInfo(

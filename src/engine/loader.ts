@@ -11,8 +11,17 @@ import { borrowFetch } from "../base/wire-fetch.ts";
 import type { Listener } from "../base/wire.ts";
 import { EventSink } from "../base/wire.ts";
 import type { Locks } from "../weights/import-lock.ts";
+import type { BackendKind } from "../session/runtime.ts";
 import type { openSource } from "../weights/open-source.ts";
 import { Queue } from "../base/queue.ts";
+
+/** What is asked of the device that is to hold a model. */
+export interface DeviceRequest {
+  /** Default: webgpu where there is an adapter, else wasm. */
+  readonly backend?: BackendKind;
+  /** Most bytes of weights at a time. */
+  readonly memoryBudgetBytes?: number;
+}
 
 /** Which checkpoint to store, and how. */
 export interface ImportRequest {
@@ -22,6 +31,8 @@ export interface ImportRequest {
   readonly quantization: Quantization;
   /** Base address of the hub; default: huggingface.co. */
   readonly hubUrl?: string;
+  /** The device that is to hold the model: it is refused where that cannot. Absent: nobody asks. */
+  readonly device?: DeviceRequest;
 }
 
 /** What an import works with, beside its request. */
@@ -47,6 +58,8 @@ export interface ImportOutcome {
   readonly storedBytes: number;
   /** True when nothing had to be downloaded. */
   readonly alreadyStored: boolean;
+  /** Most bytes of weights on the device at a time, where the request names a device that is short of memory. */
+  readonly memoryBudgetBytes?: number;
 }
 
 /** What a loader does, handed in so that its order can be tested without a network. */

@@ -6,8 +6,12 @@ import { openStore } from "../weights/store.ts";
 import { estimateStorage } from "../weights/storage-error.ts";
 import type { InstalledModel } from "../weights/stored-rows.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
+import { admitModel } from "./admit-model.ts";
+import type { Admission } from "./admit-model.ts";
 import { importModel, repairModel } from "./import-model.ts";
-import type { LoaderParts } from "./loader.ts";
+import { manifestModel } from "./known-model.ts";
+import type { KnownModel } from "./known-model.ts";
+import type { ImportOutcome, ImportRequest, ImportTools, LoaderParts } from "./loader.ts";
 
 /** How long a hint of the browser is waited for. */
 const ANSWER_MS = 1_000;
@@ -21,7 +25,7 @@ export function loaderParts(open: () => Promise<WeightStore> = openSharedStore):
   let opened: Promise<WeightStore> | undefined;
   const store = (): Promise<WeightStore> => (opened ??= open().then(withoutOrphans));
   return {
-    importModel: async (request, tools) => importModel(request, await store(), tools),
+    importModel: async (request, tools) => admitted(request, await store(), tools),
     repairModel: async (request, tools) => repairModel(request, await store(), tools),
     listModels: async () => (await (await store()).list()).map(describe),
     pinModels: async (keyOrId, isPinned) => pinModels(await store(), keyOrId, isPinned),
@@ -30,6 +34,24 @@ export function loaderParts(open: () => Promise<WeightStore> = openSharedStore):
     clearModels: async () => (await store()).clear(),
     measureUsage: async () => measureUsage(await store()),
   };
+}
+
+// A new model is refused before it is fetched; of one that is stored, only how it goes onto the device is told.
+async function admitted(
+  request: ImportRequest,
+  store: WeightStore,
+  tools: ImportTools,
+): Promise<ImportOutcome> {
+  const { quantization, device } = request;
+  if (device === undefined) return importModel(request, store, tools);
+  let admission: Admission | undefined;
+  const admit = async (model: KnownModel): Promise<void> => {
+    admission = await admitModel(model, quantization, device);
+  };
+  const outcome = await importModel(request, store, { ...tools, admit });
+  const manifest = admission ? undefined : await store.readManifest(outcome.manifestKey);
+  if (manifest) await admit(await manifestModel(manifest));
+  return { ...outcome, ...admission };
 }
 
 // What a crash or a closed tab left is kept for a week, so that a download may go on, and then given up. That

@@ -2,7 +2,7 @@
 // refuses is reported later by the GPU, so failures are collected here and thrown at the next chance.
 import type { DType } from "../base/dtype.ts";
 import { bytesPerElement } from "../base/dtype.ts";
-import { fail } from "../base/errors.ts";
+import { fail, ModelError } from "../base/errors.ts";
 import type { MemoryAccount } from "../base/memory-meter.ts";
 import type { Shape } from "../base/shape.ts";
 import { elementCount } from "../base/shape.ts";
@@ -78,7 +78,8 @@ export class GpuMemory {
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
     device.pushErrorScope("out-of-memory");
     const buffer = device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
-    this.#watch(device.popErrorScope(), bytes);
+    const held = this.#account.tensorBytes;
+    this.#watch(device.popErrorScope(), (text) => outOfMemory(text, held + bytes, held));
     this.#account.add(bytes);
     return new GpuTensor(dtype, shape, buffer, () => {
       this.#account.add(-bytes);
@@ -94,7 +95,7 @@ export class GpuMemory {
     throw fail(
       "out-of-memory",
       `A tensor of ${bytes} bytes is larger than ${description} allows (${maxTensorBytes} bytes). Try a smaller picture or a coarser quantization.`,
-      { neededBytes: bytes, limitBytes: maxTensorBytes },
+      { neededBytes: bytes, availableBytes: maxTensorBytes, limit: "tensor" },
     );
   }
 
@@ -111,10 +112,10 @@ export class GpuMemory {
     this.throwFailure();
   }
 
-  #watch(scope: Promise<GPUError | null>, bytes: number): void {
+  #watch(scope: Promise<GPUError | null>, refusal: (text: string) => Error): void {
     const judged = scope
       .then((error) => {
-        if (error) this.#failure = outOfMemory(error.message, bytes);
+        if (error) this.#noteFull(refusal(error.message));
       })
       // A scope of a lost device may reject; the loss itself is reported elsewhere.
       .catch(() => undefined)
@@ -123,17 +124,25 @@ export class GpuMemory {
   }
 
   #remember(error: GPUError): void {
-    if (error instanceof GPUOutOfMemoryError) this.#failure = outOfMemory(error.message);
+    const held = this.#account.tensorBytes;
+    if (error instanceof GPUOutOfMemoryError)
+      this.#noteFull(outOfMemory(error.message, held, held));
     else
       this.#failure ??= new Error(`web-umm internal error: WebGPU refused work: ${error.message}`);
   }
+
+  // The first refusal tells what there was; whatever else fails does so because of it.
+  #noteFull(failure: Error): void {
+    if (!ModelError.isModelError(this.#failure)) this.#failure = failure;
+  }
 }
 
-function outOfMemory(message: string, neededBytes?: number): Error {
-  const needed = neededBytes === undefined ? "" : ` (${neededBytes} bytes were asked for)`;
+// Held bytes are all that is known of the memory there is: WebGPU tells no number.
+function outOfMemory(message: string, neededBytes: number, availableBytes: number): Error {
   return fail(
     "out-of-memory",
-    `The GPU has no memory left${needed}: ${message} Try a smaller picture, a coarser quantization, or close other tabs.`,
-    neededBytes === undefined ? {} : { neededBytes },
+    `The GPU has no memory left: ${neededBytes} bytes were needed, ${availableBytes} were given. ${message} ` +
+      "Try a smaller picture, a coarser quantization, a memoryBudgetBytes, or close other tabs.",
+    { neededBytes, availableBytes, exhausted: true },
   );
 }

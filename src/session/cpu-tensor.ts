@@ -33,7 +33,7 @@ export class CpuTensor implements Tensor {
     this.shape = [...shape];
     this.byteLength = elementCount(shape) * bytesPerElement(dtype);
     this.isStable = isStable;
-    this.#bytes = zeroedBytes(this.byteLength);
+    this.#bytes = zeroedBytes(this.byteLength, account.tensorBytes);
     this.#account = account;
     account.add(this.byteLength);
   }
@@ -59,17 +59,23 @@ export class CpuTensor implements Tensor {
 /** Largest tensor: wasm has 32-bit addresses, and a tensor is copied into its heap while a graph runs. */
 export const MAX_CPU_TENSOR_BYTES = 2 ** 31 - 1;
 
-function zeroedBytes(bytes: number): Uint8Array<ArrayBuffer> {
-  const details = { neededBytes: bytes, limitBytes: MAX_CPU_TENSOR_BYTES };
+function zeroedBytes(bytes: number, heldBytes: number): Uint8Array<ArrayBuffer> {
   const advice = "Try a smaller picture or a coarser quantization.";
   if (bytes > MAX_CPU_TENSOR_BYTES) {
     const text = `A tensor of ${bytes} bytes is larger than the wasm backend allows (${MAX_CPU_TENSOR_BYTES} bytes).`;
-    throw fail("out-of-memory", `${text} ${advice}`, details);
+    const limits = { neededBytes: bytes, availableBytes: MAX_CPU_TENSOR_BYTES, limit: "tensor" };
+    throw fail("out-of-memory", `${text} ${advice}`, limits);
   }
   try {
     return new Uint8Array(bytes);
   } catch (error) {
-    throw fail("out-of-memory", `There is no memory for ${bytes} bytes. ${advice}`, details, error);
+    const needed = heldBytes + bytes;
+    throw fail(
+      "out-of-memory",
+      `There is no memory left: ${needed} bytes were needed, ${heldBytes} were given. ${advice}`,
+      { neededBytes: needed, availableBytes: heldBytes, exhausted: true },
+      error,
+    );
   }
 }
 

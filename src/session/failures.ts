@@ -1,10 +1,22 @@
 // Turns what onnxruntime throws into errors that say which graph and what to do.
 import { ModelError, fail } from "../base/errors.ts";
 
-const MEMORY = /out of memory|bad_alloc|failed to allocate|allocation failed|memory\.grow/i;
+const MEMORY =
+  /out of memory|\bOOM\b|bad_alloc|failed to allocate|allocation failed|memory\.grow|invalid array buffer length/i;
 
 // onnxruntime fetches its wasm when the first session is made, and tries only once in a worker.
 const NO_WASM = /no available backend|initWasm|dynamically imported module/i;
+
+/** JavaScript's own way to say that there is no memory, as a ModelError; any other error as it is. */
+export function memoryFailure(error: unknown): unknown {
+  if (!(error instanceof RangeError) || !MEMORY.test(error.message)) return error;
+  return fail(
+    "out-of-memory",
+    `The worker has no memory left: ${error.message} Try a smaller picture, a coarser quantization, or close other tabs.`,
+    { exhausted: true },
+    error,
+  );
+}
 
 /**
  * The error of a call that onnxruntime refused: by its text out-of-memory or
@@ -25,7 +37,7 @@ export function ortFailure(action: string, graphName: string, cause: unknown): E
     return fail(
       "out-of-memory",
       `There was not enough memory to ${action} ${graphName}: ${text} Try a smaller picture, a coarser quantization, or close other tabs.`,
-      { graph: graphName },
+      { graph: graphName, exhausted: true },
       cause,
     );
   }

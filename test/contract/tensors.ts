@@ -54,7 +54,7 @@ export function testTensors(get: () => Runtime): void {
     expect(() => get().createTensor("f32", [Math.ceil(elements)])).toThrow(
       expect.objectContaining({
         code: "out-of-memory",
-        details: expect.objectContaining({ limitBytes: get().maxTensorBytes }),
+        details: expect.objectContaining({ availableBytes: get().maxTensorBytes }),
       }),
     );
   });

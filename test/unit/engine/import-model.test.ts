@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { fail } from "../../../src/base/errors.ts";
 import type { LoadProgress } from "../../../src/base/events.ts";
 import type { SourceLocation } from "../../../src/base/source-location.ts";
 import type { FetchLike } from "../../../src/base/wire-fetch.ts";
 import { importModel, repairModel } from "../../../src/engine/import-model.ts";
+import type { AdmittingTools } from "../../../src/engine/import-model.ts";
 import type { ImportRequest, ImportTools } from "../../../src/engine/loader.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { KeyValue } from "../../../src/weights/key-value.ts";
@@ -106,6 +108,27 @@ describe("importModel", () => {
     const manifest = await store.readManifest(outcome.manifestKey);
     expect(manifest?.companions["vae"]?.source).toBe("https://other.example/resolve/x/vae");
     expect(requests).toContain("x vae/config.json");
+  });
+
+  test("asks whether the model is welcome before it fetches a byte of its weights", async () => {
+    const { store } = memoryStore();
+    const hub = host();
+    const read = new Map<string, number>();
+    const fetch: FetchLike = async (url, init) => {
+      const path = url.slice(url.lastIndexOf("/") + 1);
+      const [, end = "0"] = /-(\d+)/.exec(new Headers(init.headers).get("range") ?? "") ?? [];
+      read.set(path, Math.max(read.get(path) ?? 0, Number(end)));
+      return hub.fetch(url, init);
+    };
+    const refusal = fail("out-of-memory", "Too large.");
+    const admit = vi.fn<NonNullable<AdmittingTools["admit"]>>().mockRejectedValue(refusal);
+    const importing = importModel(request(), store, { ...tools(fetch), admit });
+    await expect(importing).rejects.toBe(refusal);
+    expect(admit).toHaveBeenCalledOnce();
+    expect(admit.mock.calls[0]?.[0]).toMatchObject({ family: { id: "janus-flow" } });
+    // The header, which is read with the first 128 KiB.
+    expect(read.get("model.safetensors")).toBeLessThan(2 ** 17);
+    expect((await store.usage()).bytes).toBe(0);
   });
 
   test("refuses a companion that the family does not have", async () => {

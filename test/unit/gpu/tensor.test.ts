@@ -49,14 +49,17 @@ describe("GpuMemory", () => {
   test("refuses at once what is larger than the device allows", () => {
     const { memory } = memoryOf(null);
     expect(() => memory.allocate("f32", [251])).toThrow(
-      isOutOfMemory({ neededBytes: 1004, limitBytes: 1000 }),
+      isOutOfMemory({ neededBytes: 1004, availableBytes: 1000 }),
     );
   });
 
   test("reports what the GPU could not give at the next settle, once", async () => {
-    const { memory } = memoryOf(new StandInError("heap is full"));
+    const { memory, meter } = memoryOf(new StandInError("heap is full"));
+    meter.add(5000);
     memory.allocate("f32", [100]);
-    await expect(memory.settle()).rejects.toEqual(isOutOfMemory({ neededBytes: 400 }));
+    memory.allocate("f32", [200]);
+    const refusal = { neededBytes: 5400, availableBytes: 5000, exhausted: true };
+    await expect(memory.settle()).rejects.toEqual(isOutOfMemory(refusal));
     await memory.settle();
   });
 

@@ -5,7 +5,8 @@ import { elementCount } from "../base/shape.ts";
 import type { StoredPart, WeightDeclaration } from "../base/weight-declaration.ts";
 import { storageOf, storedParts } from "../base/weight-declaration.ts";
 import { partBytes, SHARD_BYTES } from "../weights/layout.ts";
-import type { KnownModel } from "./read-config.ts";
+import type { GraphOptions } from "../models/family.ts";
+import type { KnownModel } from "./known-model.ts";
 
 /** Tensors of one repository that the family reads. */
 export interface TensorTotals {
@@ -56,15 +57,12 @@ const QUANTIZATIONS: readonly Quantization[] = ["q4", "q8", "f16"];
 
 /** Plans a model for a device that computes in f16. */
 export function planModel({ source, family, config }: KnownModel): Plan {
-  const declared = QUANTIZATIONS.map(
-    (quantization) => [quantization, family.declareWeights(config, quantization)] as const,
-  );
   return {
     source,
     family: family.id,
-    totals: countTensors(declared[0]?.[1] ?? []),
-    quantized: declared.map(([quantization, weights]) =>
-      planQuantized({ family, config }, quantization, weights),
+    totals: countTensors(family.declareWeights(config, "q4")),
+    quantized: QUANTIZATIONS.map((quantization) =>
+      planQuantized({ family, config }, { quantization, float: "f16" }),
     ),
   };
 }
@@ -93,14 +91,15 @@ function countTensors(declarations: readonly WeightDeclaration[]): TensorTotals[
   });
 }
 
-function planQuantized(
+/** One quantization of a model, for a device that computes in `float`. */
+export function planQuantized(
   { family, config }: Pick<KnownModel, "family" | "config">,
-  quantization: Quantization,
-  weights: readonly WeightDeclaration[],
+  { quantization, float }: GraphOptions,
 ): QuantizedPlan {
+  const weights = family.declareWeights(config, quantization);
   const stored = weights.flatMap((weight) => storedParts(weight, storageOf(weight, quantization)));
   const storedBytes = sizeOf(stored);
-  const graphs = family.stageGraphs(config, { float: "f16", quantization });
+  const graphs = family.stageGraphs(config, { float, quantization });
   const stages = Object.entries(graphs).map(([name, stage]) => ({
     name,
     parts: stage.flatMap(({ weightParts }) => weightParts),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import type { Plan } from "../../../src/cli/plan.ts";
-import { obstacle, planModel } from "../../../src/cli/plan.ts";
+import type { Plan } from "../../../src/engine/model-plan.ts";
+import { obstacle, planModel } from "../../../src/engine/model-plan.ts";
 import { EveryName } from "../../../src/cli/read-config.ts";
 import { formatBytes, printPlan } from "../../../src/cli/print-plan.ts";
 import { detectFamily } from "../../../src/models/registry.ts";
