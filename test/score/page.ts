@@ -14,11 +14,16 @@ export interface ScoreRequest {
   readonly setUrl: string;
   readonly backend: BackendKind;
   readonly quantization: Quantization;
-  /** Those of the reference; absent = the family's own. */
-  readonly steps?: number;
-  readonly guidance?: number;
-  readonly imageGuidance?: number;
+  readonly numbers: ScoreNumbers;
 }
+
+/** What the reference drew and edited with; absent = the family's own. */
+export interface ScoreNumbers {
+  readonly draws: Numbers;
+  readonly edits: Numbers;
+}
+
+type Numbers = Partial<Record<"steps" | "guidance" | "imageGuidance", number>>;
 
 /** An entry of prompts.json. */
 export interface PromptItem {
@@ -76,20 +81,17 @@ const MAX_TOKENS = 32;
 globalThis.openScorer = openScorer;
 
 async function openScorer(request: ScoreRequest): Promise<Scorer> {
-  const { modelUrl, setUrl, backend, quantization, steps, guidance, imageGuidance } = request;
+  const { modelUrl, setUrl, backend, quantization } = request;
+  const numbers = { draws: given(request.numbers.draws), edits: given(request.numbers.edits) };
   const model = await loadModel(new URL(modelUrl, document.baseURI), { backend, quantization });
   const sheet = (name: string): Promise<Sheet> =>
     readSheet(new URL(setUrl + name, document.baseURI));
   let questions: Promise<Sheet> | undefined;
   let edits: Promise<Sheet> | undefined;
-  const numbers = {
-    ...(steps === undefined ? {} : { steps }),
-    ...(guidance === undefined ? {} : { guidance }),
-  };
   globalThis.scorer = {
     device: model.info.device,
     async draw({ prompt, seed, spec }) {
-      const { images } = await model.generateImage({ prompt, seed, ...numbers });
+      const { images } = await model.generateImage({ prompt, seed, ...numbers.draws });
       return images.every(({ imageData }) => checkDrawing(imageData.data, spec));
     },
     async answer({ question, answers, image }) {
@@ -106,13 +108,17 @@ async function openScorer(request: ScoreRequest): Promise<Scorer> {
         prompt,
         seed,
         images: [before],
-        ...numbers,
-        ...(imageGuidance === undefined ? {} : { imageGuidance }),
+        ...numbers.edits,
       });
       return images.every(({ imageData }) => showsExactly(imageData.data, objects, within));
     },
   };
   return globalThis.scorer;
+}
+
+/** Without the numbers that are absent. */
+function given(numbers: Numbers): Numbers {
+  return Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined));
 }
 
 type Sheet = OffscreenCanvasRenderingContext2D;

@@ -106,7 +106,7 @@ function openScorer(page, set, backend) {
       setUrl: "./set/",
       backend,
       quantization: values.quantization,
-      ...set.numbers,
+      numbers: set.numbers,
     }),
   );
 }

@@ -19,7 +19,7 @@ import { ROOT } from "../support/set-up.mjs";
  * @property {string} family
  * @property {string} model - folder of the embedded model
  * @property {string} folder - of the set itself
- * @property {{ steps?: number, guidance?: number, imageGuidance?: number }} numbers
+ * @property {import("./page.ts").ScoreNumbers} numbers
  * @property {readonly ScorePart[]} parts
  */
 
@@ -76,5 +76,6 @@ function readSet(family, model, folder) {
     return [{ name, call, items, kinds, reference: reference[key].verdicts }];
   });
   const { steps, guidance, imageGuidance } = reference;
-  return { family, model, folder, numbers: { steps, guidance, imageGuidance }, parts };
+  const edits = { steps, guidance, imageGuidance, ...reference.edits?.numbers };
+  return { family, model, folder, numbers: { draws: { steps, guidance }, edits }, parts };
 }

@@ -18,14 +18,14 @@ from export_chameleon import load
 from score import quantise
 from scoring import check_oracle, edit_samples, edit_score, edit_set, judge, prompt_set, question_set, results, samples, write, write_edits, write_sets
 
-IMAGE_GUIDANCE = 1.2
+EDITS = dict(guidance=1.0, imageGuidance=1.0)  # copying needs no guidance, and guidance multiplies the errors of unlikely codes
 
 
 def draw(model, vq, items, guidance, before=None, temperature=1.0):
     """Pictures of prompts, or of edits of pictures that are codes `before`."""
     given = [T.picture(c) for c in before.tolist()] if before is not None else [[]] * len(items)
     rows = [[T.START, *g, *T.words(i["prompt"]), T.TURN] for g, i in zip(given, items)]
-    return V.to_images(vq.decode(draw_codes(model, rows, [i["seed"] for i in items], guidance, IMAGE_GUIDANCE, temperature)))
+    return V.to_images(vq.decode(draw_codes(model, rows, [i["seed"] for i in items], guidance, 1.0, temperature)))
 
 
 @torch.no_grad()
@@ -38,17 +38,17 @@ def main(folder, out, guidance, scan):
     before = vq.encode(V.to_tensor(np.stack([S.render(e["before"]) for e in changes])))
     seen = torch.cat([vq.encode(V.to_tensor(p)) for p in np.array_split(pictures, 8)])
     said = [answer(model, [T.START, *T.picture(c), *T.words(q["question"]), T.TURN]) for c, q in zip(seen.tolist(), questions)]
-    images, edited = draw(model, vq, prompts, guidance), draw(model, vq, changes, guidance, before)
-    found = dict(results(prompts, judge(images, prompts), questions, said), edits=edit_score(changes, edited))
+    images, edited = draw(model, vq, prompts, guidance), draw(model, vq, changes, EDITS["guidance"], before)
+    found = dict(results(prompts, judge(images, prompts), questions, said), edits=dict(numbers=EDITS, **edit_score(changes, edited)))
     print("f32, guidance", guidance, {k: v["totals"] for k, v in found.items()}, flush=True)
     write_sets(out, prompts, questions, pictures)
     write_edits(out, changes)
-    sampling = dict(sampling="uniform numbers of src/gpu/random.ts", temperature=1, topP=1, guidance=guidance, imageGuidance=IMAGE_GUIDANCE)
+    sampling = dict(sampling="uniform numbers of src/gpu/random.ts", temperature=1, topP=1, guidance=guidance)
     write(out + "/reference.json", dict(precision="f32", **sampling, **found))
     samples(folder + "/samples.png", images, prompts)
     edit_samples(folder + "/edits.png", changes, edited)
     if scan:
-        for g, t in ((1.0, 1.0), (1.5, 1.0), (3.0, 1.0), (guidance, 0.0)):
+        for g, t in ((1.0, 1.0), (1.5, 1.0), (3.0, 1.0), (1.0, 0.0)):
             print("guidance", g, "temperature", t, np.mean(judge(draw(model, vq, prompts, g, None, t), prompts)), edit_score(changes, draw(model, vq, changes, g, before, t))["totals"], flush=True)
         quantise(model)
         print("q8", np.mean(judge(draw(model, vq, prompts, guidance), prompts)), flush=True)
