@@ -1,7 +1,7 @@
 // Answers from a core that reads text and pictures in one sequence of embeddings.
 import type { Pixels } from "../base/pixels.ts";
 import type { Runtime, Session, Tensor } from "../session/runtime.ts";
-import { promptLength, type PromptPart } from "./deepseek-prompt.ts";
+import { promptLength, type PromptPart } from "./prompt-parts.ts";
 import type { WrittenPrompt } from "./family.ts";
 import type { GrowingCore } from "./growing-core.ts";
 import { writeEmbeddings, type EmbeddingPart } from "./prompt-embeddings.ts";

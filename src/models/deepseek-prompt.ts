@@ -4,11 +4,7 @@
 import type { Pixels } from "../base/pixels.ts";
 import type { Message } from "../base/requests.ts";
 import type { Tokenizer } from "../tokens/tokenizer.ts";
-
-/** What the core reads, in order: ids, or the embeddings of a picture. */
-export type PromptPart =
-  | { readonly kind: "ids"; readonly ids: readonly number[] }
-  | { readonly kind: "picture"; readonly pixels: Pixels };
+import { checkTurns, PromptWriter, systemText, trimmed, type PromptPart } from "./prompt-parts.ts";
 
 /** Ids and strings that the template needs, looked up in the checkpoint's own tokenizer. */
 export interface ChatTokens {
@@ -42,16 +38,14 @@ export function understandingPrompt(
   messages: readonly Message[],
   tokens: ChatTokens,
 ): PromptPart[] {
-  if (messages.at(-1)?.role !== "user") {
-    throw new TypeError("The last message must have role 'user': it is what the model answers.");
-  }
-  const prompt = new PromptWriter(tokens);
+  checkTurns(messages);
+  const prompt = beginPrompt(tokens);
   const [first, ...rest] = messages;
   const hasSystem = first?.role === "system";
-  const systemPrompt = hasSystem ? plainText(first) : SYSTEM_PROMPT;
+  const systemPrompt = hasSystem ? systemText(first).trim() : SYSTEM_PROMPT;
   if (systemPrompt !== "") prompt.text(`${systemPrompt}\n\n`);
   for (const message of hasSystem ? rest : messages) writeTurn(prompt, message, tokens);
-  prompt.role("assistant");
+  writeRole(prompt, "assistant", tokens);
   prompt.text(":");
   return prompt.finish();
 }
@@ -61,116 +55,45 @@ export function understandingPrompt(
  * what begins a picture.
  */
 export function drawingPrompt(prompt: string, tokens: ChatTokens): number[] {
-  const writer = new PromptWriter(tokens);
+  const writer = beginPrompt(tokens);
   writeTurn(writer, { role: "user", content: [{ type: "text", text: prompt }] }, tokens);
-  writer.role("assistant");
+  writeRole(writer, "assistant", tokens);
   writer.text(":");
   return writer.finish().flatMap((part) => (part.kind === "ids" ? part.ids : []));
 }
 
+function beginPrompt({ tokenizer, bos, imageStart, imageEnd }: ChatTokens): PromptWriter {
+  return new PromptWriter(tokenizer, { start: imageStart, end: imageEnd }, [bos]);
+}
+
+function writeRole(prompt: PromptWriter, role: "user" | "assistant", { roles }: ChatTokens): void {
+  const name = roles[role];
+  if (typeof name === "number") prompt.token(name);
+  else prompt.text(name);
+}
+
 function writeTurn(prompt: PromptWriter, message: Message, tokens: ChatTokens): void {
-  if (message.role === "system") {
-    throw new TypeError("Only the first message may have role 'system'.");
-  }
   const isUser = message.role === "user";
-  prompt.role(message.role);
+  writeRole(prompt, isUser ? "user" : "assistant", tokens);
   const parts = stripped(message);
   if (parts.length === 0) {
     prompt.text(":");
     return;
   }
   prompt.text(": ");
-  for (const part of parts) {
-    if (typeof part === "string") prompt.text(part);
-    else prompt.picture(part);
-  }
+  prompt.content(parts);
   if (isUser) prompt.text("\n\n");
   else prompt.token(tokens.eos);
 }
 
 // The reference's `content.strip()`, with every picture standing as a placeholder. A picture is followed by
 // a line break, as in the reference's examples, unless the text behind it brings its own white space.
-function stripped(message: Message): (string | Pixels)[] {
-  const parts: (string | Pixels)[] = [];
-  message.content.forEach((part, index) => {
-    if (part.type === "text") {
-      parts.push(part.text);
-      return;
-    }
-    parts.push(part.image);
-    const next = message.content[index + 1];
-    if (next?.type !== "text" || !/^\s/.test(next.text)) parts.push("\n");
+function stripped({ content }: Message): (string | Pixels)[] {
+  const parts = content.flatMap((part, index): (string | Pixels)[] => {
+    if (part.type === "text") return [part.text];
+    const next = content[index + 1];
+    const bringsSpace = next?.type === "text" && /^\s/.test(next.text);
+    return bringsSpace ? [part.image] : [part.image, "\n"];
   });
-  while (isBlank(parts[0])) parts.shift();
-  while (isBlank(parts.at(-1))) parts.pop();
-  const first = parts[0];
-  if (typeof first === "string") parts[0] = first.trimStart();
-  const last = parts.at(-1);
-  if (typeof last === "string") parts[parts.length - 1] = last.trimEnd();
-  return parts;
-}
-
-function isBlank(part: string | Pixels | undefined): boolean {
-  return typeof part === "string" && part.trim() === "";
-}
-
-function plainText(message: Message): string {
-  const texts = message.content.map((part) => {
-    if (part.type === "image") throw new TypeError("A system message cannot hold pictures.");
-    return part.text;
-  });
-  return texts.join("").trim();
-}
-
-/** Collects text until a token or a picture interrupts it: the reference tokenizes between special tokens. */
-class PromptWriter {
-  readonly #tokens: ChatTokens;
-  readonly #parts: PromptPart[] = [];
-  #ids: number[];
-  #text = "";
-
-  constructor(tokens: ChatTokens) {
-    this.#tokens = tokens;
-    this.#ids = [tokens.bos];
-  }
-
-  text(text: string): void {
-    this.#text += text;
-  }
-
-  role(role: "user" | "assistant"): void {
-    const name = this.#tokens.roles[role];
-    if (typeof name === "number") this.token(name);
-    else this.text(name);
-  }
-
-  token(id: number): void {
-    this.#flushText();
-    this.#ids.push(id);
-  }
-
-  picture(pixels: Pixels): void {
-    this.#flushText();
-    if (this.#tokens.imageStart !== undefined) this.#ids.push(this.#tokens.imageStart);
-    this.#parts.push({ kind: "ids", ids: this.#ids }, { kind: "picture", pixels });
-    this.#ids = [this.#tokens.imageEnd];
-  }
-
-  finish(): PromptPart[] {
-    this.#flushText();
-    return [...this.#parts, { kind: "ids", ids: this.#ids }];
-  }
-
-  #flushText(): void {
-    if (this.#text !== "") this.#ids.push(...this.#tokens.tokenizer.encodeText(this.#text));
-    this.#text = "";
-  }
-}
-
-/** Slots that a prompt takes in the core. @param pictureSlots - embeddings of one picture */
-export function promptLength(parts: readonly PromptPart[], pictureSlots: number): number {
-  return parts.reduce(
-    (sum, part) => sum + (part.kind === "ids" ? part.ids.length : pictureSlots),
-    0,
-  );
+  return trimmed(parts);
 }

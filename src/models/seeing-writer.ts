@@ -7,7 +7,7 @@ import type { LlamaConfig } from "../graph/blocks/llama.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Runtime, Session, Tensor } from "../session/runtime.ts";
 import { prefillConversation, type ConversationParts } from "./conversation-writer.ts";
-import type { PromptPart } from "./deepseek-prompt.ts";
+import type { PromptPart } from "./prompt-parts.ts";
 import type { StageContext, WriteStage, WrittenPrompt } from "./family.ts";
 import { GrowingCore, type GrowingCoreParts } from "./growing-core.ts";
 

@@ -4,11 +4,8 @@ import type { Message } from "../../src/base/requests.ts";
 import { sigmas } from "../../src/models/nexus-gen/decoder.ts";
 import type { CompiledField } from "../../src/models/nexus-gen/painter.ts";
 import { slotPositions, slotsOf } from "../../src/models/nexus-gen/positions.ts";
-import {
-  conversationPrompt,
-  drawingPrompt,
-  type PromptPart,
-} from "../../src/models/nexus-gen/prompt.ts";
+import type { PromptPart } from "../../src/models/prompt-parts.ts";
+import { conversationPrompt, drawingPrompt } from "../../src/models/nexus-gen/prompt.ts";
 import { editRaster, questionRaster, sourceRaster } from "../../src/models/nexus-gen/vision.ts";
 import { FlowDrawing } from "../../src/flow/flow-drawing.ts";
 import type { Tensor, TensorData } from "../../src/session/runtime.ts";

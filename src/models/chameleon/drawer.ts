@@ -3,10 +3,11 @@
 import { FORBIDDEN_TOKEN, type Tensor } from "../../session/runtime.ts";
 import { CodeDrawing } from "../../tokens/code-drawing.ts";
 import type { DrawDefaults, DrawRequest, StageContext } from "../family.ts";
+import { promptLength } from "../prompt-parts.ts";
 import { codesPerPicture, type ChameleonConfig } from "./config.ts";
 import { Contexts } from "./contexts.ts";
 import { guidedContexts, type GuidanceScales, type GuidedContext } from "./guidance.ts";
-import { drawingPrompt, promptLength, PICTURE_MARKS } from "./prompt.ts";
+import { drawingPrompt, PICTURE_MARKS } from "./prompt.ts";
 import { readIds, type SharedStages } from "./writer.ts";
 
 // Meta's Options.Image.CFG, and Anole's temperature (Chameleon's own is 0.7).
@@ -53,7 +54,7 @@ export class ChameleonDrawer {
     this.#check(request);
     const { images, prompt, negativePrompt, seed, guidance } = request;
     const parts = drawingPrompt(images, prompt, tokens);
-    this.#checkLength(promptLength(parts, codesPerPicture(this.#context.config)));
+    this.#checkLength(promptLength(parts, codesPerPicture(this.#context.config) + PICTURE_MARKS));
     const unwanted =
       negativePrompt === undefined
         ? undefined

@@ -4,12 +4,8 @@
 import type { Pixels } from "../../base/pixels.ts";
 import type { ContentPart, Message } from "../../base/requests.ts";
 import type { Tokenizer } from "../../tokens/tokenizer.ts";
+import { checkTurns, systemText, type PromptPart } from "../prompt-parts.ts";
 import type { ChameleonVocabulary } from "./vocabulary.ts";
-
-/** What the core reads, in order: ids, or a picture whose codes go between its marks. */
-export type PromptPart =
-  | { readonly kind: "ids"; readonly ids: readonly number[] }
-  | { readonly kind: "picture"; readonly pixels: Pixels };
 
 /** Text -> ids, and what the ids are for. */
 export interface ChameleonTokens {
@@ -59,40 +55,24 @@ export function drawingPrompt(
   ];
 }
 
-/** Ids that a prompt takes in the core. @param codes - of one picture */
-export function promptLength(parts: readonly PromptPart[], codes: number): number {
-  return parts.reduce(
-    (sum, part) => sum + (part.kind === "ids" ? part.ids.length : codes + PICTURE_MARKS),
-    0,
-  );
-}
-
 function conversation(
   messages: readonly Message[],
   { tokenizer, vocabulary }: ChameleonTokens,
   end: readonly number[],
 ): PromptPart[] {
-  if (messages.at(-1)?.role !== "user") {
-    throw new TypeError("The last message must have role 'user': it is what the model answers.");
-  }
+  checkTurns(messages);
   const parts: PromptPart[] = [{ kind: "ids", ids: [vocabulary.bos] }];
   for (const [index, message] of messages.entries()) {
-    checkRole(message, index);
+    if (message.role === "system") {
+      // Ours: the reference knows no system message; its text comes first in the user's turn.
+      parts.push({ kind: "ids", ids: tokenizer.encodeText(systemText(message)) });
+      continue;
+    }
     for (const part of message.content) parts.push(promptPart(part, tokenizer));
-    // Ours: the reference knows no system message; its text comes first in the user's turn.
-    if (message.role === "system") continue;
     const isLast = index === messages.length - 1;
     parts.push({ kind: "ids", ids: isLast ? end : [vocabulary.eot] });
   }
   return parts;
-}
-
-function checkRole({ role, content }: Message, index: number): void {
-  if (role !== "system") return;
-  if (index > 0) throw new TypeError("Only the first message may have role 'system'.");
-  if (content.some(({ type }) => type === "image")) {
-    throw new TypeError("A system message cannot hold pictures.");
-  }
 }
 
 function promptPart(part: ContentPart, tokenizer: Tokenizer): PromptPart {

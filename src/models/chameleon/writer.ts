@@ -7,13 +7,8 @@ import type { StageContext, WrittenPrompt } from "../family.ts";
 import { codesPerPicture, type ChameleonConfig } from "./config.ts";
 import { Contexts } from "./contexts.ts";
 import type { PictureCodes } from "./picture-codes.ts";
-import {
-  answerPrompt,
-  promptLength,
-  PICTURE_MARKS,
-  type ChameleonTokens,
-  type PromptPart,
-} from "./prompt.ts";
+import { promptLength, type PromptPart } from "../prompt-parts.ts";
+import { answerPrompt, PICTURE_MARKS, type ChameleonTokens } from "./prompt.ts";
 
 // Of Meta's Options.Text.
 const REPETITION_PENALTY = 1.2;
@@ -80,7 +75,7 @@ export class ChameleonWriter {
   /** A new conversation. @throws RangeError when it alone fills the model's context */
   async begin(parts: readonly PromptPart[], options: WriteOptions): Promise<WrittenPrompt> {
     const { language } = this.#context.config;
-    const length = promptLength(parts, codesPerPicture(this.#context.config));
+    const length = promptLength(parts, codesPerPicture(this.#context.config) + PICTURE_MARKS);
     if (length >= language.maxPositions) {
       throw new RangeError(
         `The conversation takes ${length} tokens, the model's context has ${language.maxPositions}: ` +

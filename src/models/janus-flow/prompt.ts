@@ -6,10 +6,8 @@ import type { ImageTags } from "./config.ts";
 
 export {
   drawingPrompt,
-  promptLength,
   understandingPrompt,
   type ChatTokens as JanusTokens,
-  type PromptPart,
 } from "../deepseek-prompt.ts";
 
 /**

@@ -11,7 +11,8 @@ import type { NexusGenConfig } from "./config.ts";
 import { decodeGraph, embedGraph, imagineGraph, prefillGraph, slotGraph } from "./core.ts";
 import { tokenGrid } from "./picture.ts";
 import { mropeTables, slotPositions, slotsOf, type Stretch } from "./positions.ts";
-import type { NexusTokens, PromptPart } from "./prompt.ts";
+import type { PromptPart } from "../prompt-parts.ts";
+import type { NexusTokens } from "./prompt.ts";
 import type { NexusVision } from "./vision.ts";
 
 /** What the core reads: ids, a picture cut for the tower, or the slots of a picture that it draws. */

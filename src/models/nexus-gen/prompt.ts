@@ -4,12 +4,8 @@
 import type { Pixels } from "../../base/pixels.ts";
 import type { Message } from "../../base/requests.ts";
 import type { Tokenizer } from "../../tokens/tokenizer.ts";
+import { checkTurns, PromptWriter, type PromptPart } from "../prompt-parts.ts";
 import type { TokenIds } from "./config.ts";
-
-/** What the core reads, in order. */
-export type PromptPart =
-  | { readonly kind: "ids"; readonly ids: readonly number[] }
-  | { readonly kind: "picture"; readonly pixels: Pixels };
 
 /** What the template needs of the checkpoint's own tokenizer. */
 export interface NexusTokens extends TokenIds {
@@ -53,11 +49,9 @@ export function conversationPrompt(
   messages: readonly Message[],
   tokens: NexusTokens,
 ): PromptPart[] {
-  if (messages.at(-1)?.role !== "user") {
-    throw new TypeError("The last message must have role 'user': it is what the model answers.");
-  }
-  const prompt = new PromptWriter(tokens);
-  writeTurns(prompt, messages);
+  checkTurns(messages);
+  const prompt = beginPrompt(tokens);
+  writeTurns(prompt, messages, tokens);
   prompt.token(tokens.turnStart);
   prompt.text("assistant\n");
   return prompt.finish();
@@ -76,7 +70,7 @@ export function drawingPrompt(
 ): PromptPart[] {
   const isChinese = /\p{Script=Han}/u.test(prompt);
   const words = isChinese ? DRAWING.chinese : DRAWING.english;
-  const writer = new PromptWriter(tokens);
+  const writer = beginPrompt(tokens);
   const content: Message["content"] =
     source === undefined
       ? [{ type: "text", text: words.question + prompt }]
@@ -84,69 +78,30 @@ export function drawingPrompt(
           { type: "image", image: source },
           { type: "text", text: ` ${prompt}` },
         ];
-  writeTurns(writer, [{ role: "user", content }]);
+  writeTurns(writer, [{ role: "user", content }], tokens);
   writer.token(tokens.turnStart);
   writer.text(`assistant\n${source === undefined ? words.answer : words.edited}`);
   writer.token(tokens.visionStart);
   return writer.finish();
 }
 
-function writeTurns(prompt: PromptWriter, messages: readonly Message[]): void {
-  if (messages[0]?.role !== "system") {
-    prompt.turn({ role: "system", content: [{ type: "text", text: SYSTEM_PROMPT }] });
-  }
-  messages.forEach((message, index) => {
-    if (message.role === "system" && index > 0) {
-      throw new TypeError("Only the first message may have role 'system'.");
-    }
-    prompt.turn(message);
-  });
+function beginPrompt({ tokenizer, visionStart, visionEnd }: NexusTokens): PromptWriter {
+  return new PromptWriter(tokenizer, { start: visionStart, end: visionEnd });
 }
 
-/** Collects text until a token or a picture interrupts it: the tokenizer works between special tokens. */
-class PromptWriter {
-  readonly #tokens: NexusTokens;
-  readonly #parts: PromptPart[] = [];
-  #ids: number[] = [];
-  #text = "";
-
-  constructor(tokens: NexusTokens) {
-    this.#tokens = tokens;
-  }
-
-  turn({ role, content }: Message): void {
-    this.token(this.#tokens.turnStart);
-    this.text(`${role}\n`);
-    for (const part of content) {
-      if (part.type === "text") this.text(part.text);
-      else this.picture(part.image);
-    }
-    this.token(this.#tokens.turnEnd);
-    this.text("\n");
-  }
-
-  text(text: string): void {
-    this.#text += text;
-  }
-
-  token(id: number): void {
-    this.#flushText();
-    this.#ids.push(id);
-  }
-
-  picture(pixels: Pixels): void {
-    this.token(this.#tokens.visionStart);
-    this.#parts.push({ kind: "ids", ids: this.#ids }, { kind: "picture", pixels });
-    this.#ids = [this.#tokens.visionEnd];
-  }
-
-  finish(): PromptPart[] {
-    this.#flushText();
-    return [...this.#parts, { kind: "ids", ids: this.#ids }];
-  }
-
-  #flushText(): void {
-    if (this.#text !== "") this.#ids.push(...this.#tokens.tokenizer.encodeText(this.#text));
-    this.#text = "";
+function writeTurns(
+  prompt: PromptWriter,
+  messages: readonly Message[],
+  { turnStart, turnEnd }: NexusTokens,
+): void {
+  const system: Message = { role: "system", content: [{ type: "text", text: SYSTEM_PROMPT }] };
+  for (const { role, content } of messages[0]?.role === "system"
+    ? messages
+    : [system, ...messages]) {
+    prompt.token(turnStart);
+    prompt.text(`${role}\n`);
+    prompt.content(content.map((part) => (part.type === "text" ? part.text : part.image)));
+    prompt.token(turnEnd);
+    prompt.text("\n");
   }
 }

@@ -1,15 +1,10 @@
 // LLaMA-3's chat template and where pictures go in it. Text in, token ids and picture slots out. Without the
 // lines that tell LLaMA-3.1 today's date.
 // https://github.com/meta-llama/llama3/blob/main/llama/tokenizer.py (ChatFormat)
-import type { Pixels } from "../../base/pixels.ts";
 import type { Message } from "../../base/requests.ts";
 import type { Tokenizer } from "../../tokens/tokenizer.ts";
+import { checkTurns, PromptWriter, trimmed, type PromptPart } from "../prompt-parts.ts";
 import type { ImageTags } from "./config.ts";
-
-/** What the core reads, in order: ids, or the embeddings of a picture. */
-export type PromptPart =
-  | { readonly kind: "ids"; readonly ids: readonly number[] }
-  | { readonly kind: "picture"; readonly pixels: Pixels };
 
 /** Ids that the template needs, looked up in the checkpoint's own tokenizer. */
 export interface PiscesTokens {
@@ -55,22 +50,16 @@ export function understandingPrompt(
   messages: readonly Message[],
   tokens: PiscesTokens,
 ): PromptPart[] {
-  if (messages.at(-1)?.role !== "user") {
-    throw new TypeError("The last message must have role 'user': it is what the model answers.");
-  }
-  if (messages.slice(1).some(({ role }) => role === "system")) {
-    throw new TypeError("Only the first message may have role 'system'.");
-  }
-  const prompt = new PromptWriter(tokens);
+  checkTurns(messages);
+  const { tokenizer, bos, imageStart, imageEnd, turnEnd } = tokens;
+  const prompt = new PromptWriter(tokenizer, { start: imageStart, end: imageEnd }, [bos]);
   for (const { role, content } of messages) {
-    prompt.header(role);
-    for (const part of stripped(content)) {
-      if (typeof part === "string") prompt.text(part);
-      else prompt.picture(part);
-    }
-    prompt.token(tokens.turnEnd);
+    writeHeader(prompt, role, tokens);
+    // The template's `content | trim`.
+    prompt.content(trimmed(content.map((part) => (part.type === "text" ? part.text : part.image))));
+    prompt.token(turnEnd);
   }
-  prompt.header("assistant");
+  writeHeader(prompt, "assistant", tokens);
   return prompt.finish();
 }
 
@@ -81,63 +70,13 @@ export function drawingPrompt(caption: string, tokens: PiscesTokens): number[] {
   return [...parts.flatMap((part) => (part.kind === "ids" ? part.ids : [])), tokens.imageStart];
 }
 
-// The template's `content | trim`, with every picture standing as something that is not blank.
-function stripped(content: Message["content"]): (string | Pixels)[] {
-  const parts = content.map((part) => (part.type === "text" ? part.text : part.image));
-  while (isBlank(parts[0])) parts.shift();
-  while (isBlank(parts.at(-1))) parts.pop();
-  const first = parts[0];
-  if (typeof first === "string") parts[0] = first.trimStart();
-  const last = parts.at(-1);
-  if (typeof last === "string") parts[parts.length - 1] = last.trimEnd();
-  return parts;
-}
-
-function isBlank(part: string | Pixels | undefined): boolean {
-  return typeof part === "string" && part.trim() === "";
-}
-
-/** Collects text until a token or a picture interrupts it: the tokenizer's own rule for special tokens. */
-class PromptWriter {
-  readonly #tokens: PiscesTokens;
-  readonly #parts: PromptPart[] = [];
-  #ids: number[];
-  #text = "";
-
-  constructor(tokens: PiscesTokens) {
-    this.#tokens = tokens;
-    this.#ids = [tokens.bos];
-  }
-
-  header(role: Message["role"]): void {
-    this.token(this.#tokens.headerStart);
-    this.text(role);
-    this.token(this.#tokens.headerEnd);
-    this.text("\n\n");
-  }
-
-  text(text: string): void {
-    this.#text += text;
-  }
-
-  token(id: number): void {
-    this.#flushText();
-    this.#ids.push(id);
-  }
-
-  picture(pixels: Pixels): void {
-    this.token(this.#tokens.imageStart);
-    this.#parts.push({ kind: "ids", ids: this.#ids }, { kind: "picture", pixels });
-    this.#ids = [this.#tokens.imageEnd];
-  }
-
-  finish(): PromptPart[] {
-    this.#flushText();
-    return [...this.#parts, { kind: "ids", ids: this.#ids }];
-  }
-
-  #flushText(): void {
-    if (this.#text !== "") this.#ids.push(...this.#tokens.tokenizer.encodeText(this.#text));
-    this.#text = "";
-  }
+function writeHeader(
+  prompt: PromptWriter,
+  role: Message["role"],
+  { headerStart, headerEnd }: PiscesTokens,
+): void {
+  prompt.token(headerStart);
+  prompt.text(role);
+  prompt.token(headerEnd);
+  prompt.text("\n\n");
 }

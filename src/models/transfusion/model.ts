@@ -24,12 +24,8 @@ import { PictureField } from "./field.ts";
 import { layeredGrid } from "./latent-layers.ts";
 import { pixelsPerPosition, slotGrid, type Grid } from "./latents.ts";
 import { Pictures } from "./pictures.ts";
-import {
-  conversationPrompt,
-  drawingPrompt,
-  type PromptPart,
-  type TransfusionTokens,
-} from "./prompt.ts";
+import type { PromptPart } from "../prompt-parts.ts";
+import { conversationPrompt, drawingPrompt, type TransfusionTokens } from "./prompt.ts";
 
 // Contexts grow in steps of this many slots, so that most find compiled loops.
 const CAPACITY_STEP = 128;

@@ -4,13 +4,9 @@ import { fail } from "../../base/errors.ts";
 import type { Pixels } from "../../base/pixels.ts";
 import type { Message } from "../../base/requests.ts";
 import type { Tokenizer } from "../../tokens/tokenizer.ts";
+import { checkIsAsked, type PromptPart } from "../prompt-parts.ts";
 import type { TransfusionConfig } from "./config.ts";
 import type { Grid } from "./latents.ts";
-
-/** What the transformer reads, in order. */
-export type PromptPart =
-  | { readonly kind: "ids"; readonly ids: readonly number[] }
-  | { readonly kind: "picture"; readonly pixels: Pixels };
 
 /** The model's own ids, which follow the tokenizer's. */
 export interface TransfusionTokens {
@@ -66,9 +62,7 @@ export function conversationPrompt(
   tokens: TransfusionTokens,
   grid: Grid,
 ): PromptPart[] {
-  if (messages.at(-1)?.role !== "user") {
-    throw new TypeError("The last message must have role 'user': it is what the model answers.");
-  }
+  checkIsAsked(messages);
   const prompt = new PromptWriter(tokens, grid);
   for (const part of messages.flatMap(({ content }) => content)) {
     if (part.type === "text") prompt.text(part.text);

@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import type { Message } from "../../../../src/base/requests.ts";
 import { parseChameleonConfig } from "../../../../src/models/chameleon/config.ts";
 import { guidedContexts } from "../../../../src/models/chameleon/guidance.ts";
+import { promptLength, type PromptPart } from "../../../../src/models/prompt-parts.ts";
 import {
   answerPrompt,
   drawingPrompt,
   interleavedPrompt,
-  promptLength,
-  type PromptPart,
+  PICTURE_MARKS,
 } from "../../../../src/models/chameleon/prompt.ts";
 import { createTokenizer } from "../../../../src/tokens/tokenizer.ts";
 import { goldenMessages } from "../../../contract/chameleon-stages.ts";
@@ -44,7 +44,7 @@ describe.each(["anole", "chameleon"] as const)("checkpoint %s", (name) => {
     const parts = answerPrompt(goldenMessages(goldens, key), tokens);
     const ids = goldens.json.text[key]?.ids;
     expect(flatten(parts)).toEqual(ids);
-    expect(promptLength(parts, 16)).toBe(ids?.length);
+    expect(promptLength(parts, 16 + PICTURE_MARKS)).toBe(ids?.length);
   });
 });
 

@@ -3,10 +3,10 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { ContentPart, Message } from "../../../../src/base/requests.ts";
 import { parseJanusFlowConfig } from "../../../../src/models/janus-flow/config.ts";
+import { promptLength } from "../../../../src/models/prompt-parts.ts";
 import {
   drawingPrompt,
   findTokens,
-  promptLength,
   understandingPrompt,
   type JanusTokens,
 } from "../../../../src/models/janus-flow/prompt.ts";

@@ -1,6 +1,7 @@
 // The authors' processor wrote these prompts: test/golden/janus/make.py.
 import { describe, expect, test } from "vitest";
-import { promptLength, understandingPrompt } from "../../../../src/models/deepseek-prompt.ts";
+import { understandingPrompt } from "../../../../src/models/deepseek-prompt.ts";
+import { promptLength } from "../../../../src/models/prompt-parts.ts";
 import { parseJanusConfig } from "../../../../src/models/janus/config.ts";
 import {
   conditionalIds,

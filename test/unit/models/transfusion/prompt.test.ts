@@ -2,12 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { parseTransfusionConfig } from "../../../../src/models/transfusion/config.ts";
 import { slotGrid } from "../../../../src/models/transfusion/latents.ts";
+import type { PromptPart } from "../../../../src/models/prompt-parts.ts";
 import {
   conversationPrompt,
   drawingPrompt,
   numberTokens,
   vocabularySize,
-  type PromptPart,
 } from "../../../../src/models/transfusion/prompt.ts";
 import { createTokenizer } from "../../../../src/tokens/tokenizer.ts";
 import { goldenMessages, goldenPicture } from "../../../contract/transfusion-stages.ts";
