@@ -10,7 +10,6 @@ import type { Checkpoint } from "../weights/checkpoint.ts";
 import { openCompanion } from "../weights/companion.ts";
 import { readConfigFile } from "../weights/config-file.ts";
 import { importCheckpoint, repairShards } from "../weights/import-checkpoint.ts";
-import { exclusively } from "../weights/import-lock.ts";
 import { parseJson } from "../weights/json-file.ts";
 import { manifestKey } from "../weights/manifest.ts";
 import type { Manifest } from "../weights/manifest.ts";
@@ -28,6 +27,7 @@ import { parseFiles } from "./checkpoint-files.ts";
 import { manifestModel } from "./known-model.ts";
 import type { KnownModel } from "./known-model.ts";
 import type { ImportOutcome, ImportRequest, ImportTools } from "./loader.ts";
+import { storeOnce } from "./store-once.ts";
 
 /** {@link ImportTools}, and who is asked whether a model is welcome. */
 export interface AdmittingTools extends ImportTools {
@@ -48,38 +48,16 @@ export async function importModel(
 ): Promise<ImportOutcome> {
   const opened = await open(request, tools);
   const { key, source } = opened;
-  const find = async (): Promise<ImportOutcome | undefined> => {
-    const stored = await store.readManifest(key);
-    // A disk that is too full for the date of the last use is no reason not to use it.
-    if (stored) await store.touch(key).catch(() => undefined);
-    return stored && outcomeOf(stored, true);
-  };
-  const fetchAndStore = async (): Promise<ImportOutcome> =>
-    outcomeOf(await fetchModel(request.quantization, opened, store, tools), false);
+  const { quantization } = request;
   try {
-    const stored = await find();
-    return (
-      stored ?? (await alone(key, store, tools, async () => (await find()) ?? fetchAndStore()))
+    const once = { key, store, ...tools };
+    const { manifest, alreadyStored } = await storeOnce(once, () =>
+      fetchModel(quantization, opened, store, tools),
     );
+    return outcomeOf(manifest, alreadyStored);
   } finally {
     source.close();
   }
-}
-
-// Who waits for another tab finds the model stored. Memory is not shared, so there is nobody to wait for.
-function alone<T>(
-  key: string,
-  store: WeightStore,
-  { signal, onProgress, locks }: ImportTools,
-  work: () => Promise<T>,
-): Promise<T> {
-  if (store.kind === "memory") return work();
-  const onWait = (): void => {
-    onProgress({ phase: "wait", file: "", loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 });
-  };
-  const beat = (): Promise<void> => store.writeHeartbeat(key);
-  const lastBeat = (): Promise<number> => store.readHeartbeat(key);
-  return exclusively({ name: `web-umm:${key}`, signal, locks, beat, lastBeat, onWait }, work);
 }
 
 /**
