@@ -32,6 +32,8 @@ const MORE_ATTEMPTS = 2;
 /** Which file says that there are converted weights: the first of these. */
 const CONFIGS = ["config.json", "model_index.json"];
 const MARK = "web_umm_converted";
+/** Key of a published manifest's own hash. */
+const HASH = "sha256";
 /** A folder has few side files. */
 const MAX_FILES = 64;
 const SAFE_PATH = /^[A-Za-z0-9][A-Za-z0-9._-]*(?:\/[A-Za-z0-9][A-Za-z0-9._-]*)*$/;
@@ -72,7 +74,8 @@ export function packedShard(folder: string, { hash }: ShardRef): string {
 }
 
 /**
- * The manifest as it is published: without what belongs to one device, side files by their hash.
+ * The manifest as it is published: without what belongs to one device, side files by their hash, all under a hash
+ * of its own, so that nothing of the model may change on the way without being noticed.
  *
  * @returns its text; the same model gives the same text
  */
@@ -82,7 +85,8 @@ export async function packManifest(manifest: Manifest): Promise<string> {
   for (const path of Object.keys(files).toSorted()) {
     hashes[path] = await fingerprint(path, files[path] ?? "");
   }
-  return `${JSON.stringify({ ...rest, files: hashes })}\n`;
+  const content = { ...rest, files: hashes };
+  return `${JSON.stringify({ ...content, [HASH]: await hashOf(content) })}\n`;
 }
 
 /**
@@ -99,7 +103,8 @@ export async function readPackedManifest(
   const packed = packedFolder(quantization);
   const path = `${packed}/manifest.json`;
   const texts = await readSideFiles(source, [{ name: path, isRequired: true }], options);
-  const json = parseJsonObject(texts[path] ?? "", path);
+  const { [HASH]: own, ...json } = parseJsonObject(texts[path] ?? "", path);
+  if ((await hashOf(json)) !== own) throw invalid(path, "is damaged, or was changed by hand");
   const hashes = Object.entries(isJsonObject(json["files"]) ? json["files"] : {});
   if (hashes.length > MAX_FILES) throw invalid(path, `names ${hashes.length} files`);
   const unsafe = hashes.find(([name]) => !SAFE_PATH.test(name));
@@ -194,6 +199,10 @@ async function fingerprint(path: string, text: string): Promise<string> {
   if (!CONFIGS.includes(path)) return sha256(text);
   const { [MARK]: _mark, ...config } = parseJsonObject(text, path);
   return sha256(JSON.stringify(config));
+}
+
+function hashOf(content: object): Promise<string> {
+  return sha256(JSON.stringify(content));
 }
 
 function wholeFile(file: string, bytes: number): RangeRequest {
