@@ -9,11 +9,13 @@ export function pseudoRandom(seed: number): (below: number) => number {
   };
 }
 
-const STRANGE_NUMBERS: readonly unknown[] = [null, true, -1, 0.5, 2 ** 53, Number.NaN, 1e308];
+const SMALL_NUMBERS: readonly unknown[] = [null, true, -1, -0, 0, 0.5, Number.NaN];
+const LARGE_NUMBERS: readonly unknown[] = [65_536, 1e6, 2 ** 31, 2 ** 32, 2 ** 53, 1e308];
 const STRANGE_TEXTS = ["", "__proto__", "constructor", "(a+)+$", "a".repeat(5000), "\uD83D", "\0"];
 const STRANGE_OBJECTS = [[], {}, [[]], { type: "Sequence" }];
 const STRANGE: readonly unknown[] = [
-  ...STRANGE_NUMBERS,
+  ...SMALL_NUMBERS,
+  ...LARGE_NUMBERS,
   ...STRANGE_TEXTS,
   ...STRANGE_OBJECTS,
   JSON.parse('{"__proto__":{"polluted":true}}'),
@@ -29,15 +31,19 @@ export function damageJson(value: unknown, seed: number): unknown {
 
 /** Goes down at random and changes one thing where it stops. */
 function damageOnce(value: unknown, next: (below: number) => number): unknown {
-  if (typeof value !== "object" || value === null || next(8) === 0)
-    return STRANGE[next(STRANGE.length)];
+  if (typeof value !== "object" || value === null || next(8) === 0) return strange(next);
   const keys = Object.keys(value);
   const key = keys[next(keys.length)];
-  if (key === undefined) return STRANGE[next(STRANGE.length)];
+  if (key === undefined) return strange(next);
   const inside = value as Record<string, unknown>;
   const way = next(10);
   if (way === 0) delete inside[key];
   else if (way === 1 && Array.isArray(value)) value.push(...value.slice(0, 50));
   else inside[key] = damageOnce(inside[key], next);
   return value;
+}
+
+// A copy: the next damage may be inside of it.
+function strange(next: (below: number) => number): unknown {
+  return structuredClone(STRANGE[next(STRANGE.length)]);
 }

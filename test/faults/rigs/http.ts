@@ -1,0 +1,141 @@
+// Injected faults of a real HTTP server: imports of a published checkpoint and of a converted one, tried again
+// until they come through. Whatever the server did, every stored byte is the right one.
+import { ModelError } from "../../../src/base/errors.ts";
+import type { FetchLike } from "../../../src/base/wire-fetch.ts";
+import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
+import { importCheckpoint } from "../../../src/weights/import-checkpoint.ts";
+import { memoryKeyValue } from "../../../src/weights/key-value.ts";
+import type { Manifest } from "../../../src/weights/manifest.ts";
+import { openSource } from "../../../src/weights/open-source.ts";
+import { installPacked, readPackedManifest } from "../../../src/weights/packed-model.ts";
+import { readTensors } from "../../../src/weights/read-model.ts";
+import { WeightStore } from "../../../src/weights/weight-store.ts";
+import type { FaultKind, FaultServer } from "../../support/fault-server.ts";
+import { startFaultServer } from "../../support/fault-server.ts";
+import type { Failure, Rig, RigResult } from "../rig.ts";
+import { runSeeds } from "../rig.ts";
+import type { SimModel } from "../sim/models.ts";
+import { makeModels, SIM_SHARD_BYTES } from "../sim/models.ts";
+import { claim } from "../typed.ts";
+
+/** What a client can notice whatever the file is. */
+const ALWAYS: readonly FaultKind[] = [
+  ...(["ignore-range", "ignore-range-chunked", "status", "truncate", "truncate-quietly"] as const),
+  ...(["short-range", "wrong-content-range", "no-content-range", "long-body", "html"] as const),
+  ...(["html-206", "lfs-pointer", "gzip", "gzip-cut", "stall", "reset", "multipart"] as const),
+  ...(["lying-total", "bad-chunk", "half-head", "silence", "redirect", "empty", "etag"] as const),
+];
+/** Where Content-Range can be read. */
+const PLAIN: readonly FaultKind[] = [...ALWAYS, "shifted"];
+/** Where every byte has a hash: other bytes of the right number, too. */
+const HASHED: readonly FaultKind[] = [...PLAIN, "flip"];
+
+const STATUSES = [401, 403, 404, 408, 416, 425, 429, 500, 502, 503, 504];
+const SPOILT = 0.35;
+const ATTEMPTS = 60;
+const IDLE_MS = 80;
+/** An attempt makes some ten requests of five tries each. */
+const DEADLINE_MS = 30_000;
+
+type Mode = "published" | "converted" | "other origin";
+const MODES: readonly Mode[] = ["published", "converted", "other origin", "converted"];
+
+async function importOnce(
+  server: FaultServer,
+  model: SimModel,
+  mode: Mode,
+  store: WeightStore,
+): Promise<Manifest> {
+  const url = `${server.url}/${model.name}`;
+  const pause = async (): Promise<void> => undefined;
+  const http = { attempts: 4, idleTimeoutMs: IDLE_MS, pause };
+  const fetch = mode === "other origin" ? { fetch: hidden } : {};
+  const source = await openSource({ kind: "url", url }, { ...http, ...fetch });
+  try {
+    if (mode === "converted") {
+      const manifest = await readPackedManifest(source, { key: "k", quantization: "q4" });
+      return await installPacked({ manifest, source, store });
+    }
+    const { declarations } = model;
+    const checkpoint = await openCheckpoint(source);
+    const what = {
+      key: "k",
+      checkpoint,
+      declarations,
+      quantization: "q4",
+      family: "tiny",
+    } as const;
+    return await importCheckpoint({ ...what, files: {}, store, shardBytes: SIM_SHARD_BYTES });
+  } finally {
+    source.close();
+  }
+}
+
+// What a page sees of another origin that exposes no headers.
+const hidden: FetchLike = async (url, init) => {
+  const { status, body, headers } = await fetch(url, init);
+  const safelisted = ["content-type", "last-modified"].filter((name) => headers.has(name));
+  const shown = safelisted.map((name) => [name, headers.get(name) ?? ""] as [string, string]);
+  return { status, body, type: "cors", headers: new Headers(shown) };
+};
+
+async function importUnderFaults(
+  server: FaultServer,
+  models: readonly SimModel[],
+  seed: number,
+): Promise<void> {
+  const mode = MODES[seed % MODES.length] ?? "published";
+  const model = models.find(({ isPacked }) => isPacked === (mode === "converted"));
+  if (!model) throw new Error("no model");
+  const kinds = { published: PLAIN, converted: HASHED, "other origin": ALWAYS }[mode];
+  server.useRandom(seed, SPOILT, kinds, STATUSES);
+  const rows = memoryKeyValue();
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const started = performance.now();
+    const store = new WeightStore(rows, "memory");
+    try {
+      const { shards } = await importOnce(server, model, mode, store);
+      claim(
+        JSON.stringify(shards) === JSON.stringify(model.versions[0]),
+        "wrong bytes were stored",
+      );
+      const manifest = await store.readManifest("k");
+      if (!manifest) throw new Error("nothing is installed");
+      for await (const part of readTensors(store, manifest)) void part;
+      return;
+    } catch (error) {
+      if (!ModelError.isModelError(error)) throw error;
+      claim(performance.now() - started < DEADLINE_MS, `an attempt hangs: ${error.message}`);
+    }
+  }
+  throw new Error(`${mode} did not come through in ${ATTEMPTS} attempts`);
+}
+
+async function run(count: number, seed: number): Promise<RigResult> {
+  const { list, files } = await makeModels();
+  const server = await startFaultServer(files);
+  const failures: Failure[] = [];
+  const injected = (): number => [...server.injected.values()].reduce((sum, n) => sum + n, 0);
+  let next = seed;
+  try {
+    while (injected() < count && failures.length < 20) {
+      const one = { count: 1, seed: next++ };
+      const result = await runSeeds(one, (value) => importUnderFaults(server, list, value));
+      failures.push(...result.failures);
+    }
+  } finally {
+    await server.close();
+  }
+  const seen = `${server.injected.size} kinds, ${next - seed} imports, ${server.requests.length} requests`;
+  return { runs: injected(), failures, seen };
+}
+
+/** See the top of the file. */
+export const rig: Rig = {
+  name: "http",
+  what: "injected HTTP faults",
+  count: 2_000,
+  slice: 80,
+  allowed: "0 wrong bytes accepted",
+  run,
+};
