@@ -27,7 +27,7 @@ from tokens import ASSISTANT, NAME
 from train_janus import load_vq
 from train_vq import codes_of
 
-PROMPTS, PICTURES, EACH, MIXED, EDITS, DROP = 8, 6, 3, 4, 12, 0.1  # the first 9 minutes of the shipped run: 20, 6, 3, 3, 2
+PROMPTS, PICTURES, EACH, MIXED, EDITS, DROP = 8, 8, 3, 4, 12, 0.1  # the first 9 minutes of the shipped run: 20, 6, 3, 3, 2
 IGNORE = -100
 
 
@@ -56,7 +56,7 @@ def render_codes(scenes, centres):
 
 
 class ChameleonTask(trainer.Task):
-    name, images, rate, warmup = "chameleon", PROMPTS, 1.5e-3, 150
+    name, images, rate, warmup = "chameleon", PROMPTS, 1.2e-3, 150
 
     def __init__(self, folder, rank):
         self.folder = folder
@@ -133,7 +133,7 @@ class ChameleonTask(trainer.Task):
             edit = self.whole([self.edited(self.rng.random() < DROP) for _ in range(EDITS)])
             mixed = zero if step % 2 else self.whole([self.mixed() if k % 2 else self.conversed() for k in range(MIXED)])
             see = self.seeing()
-        return dict(codes=drawing, edit=edit, mixed=0.3 * mixed, see=0.3 * see)
+        return dict(codes=drawing, edit=edit, mixed=0.3 * mixed, see=0.6 * see)
 
     def check(self, title, guidance=2.0):
         prompts = [[T.START, *T.words(p["prompt"]), T.TURN] for p in self.prompts]
