@@ -40,6 +40,7 @@ export function showModel(model: Model | undefined): void {
     ["Can do", can.map(([task]) => task).join(", ")],
     ["Computes on", `${info.backend === "webgpu" ? info.device : "the CPU"}, ${info.dtype}`],
     ["Weights", `${info.quantization}, ${bytes(info.storedBytes)} stored`],
+    ["Kept", storageText(info.storage)],
     ["Memory", `${bytes(info.tensorBytes)} now, ${bytes(info.peakTensorBytes)} at most`],
     ["Load time", seconds(info.loadSeconds)],
     ...info.stages.map(
@@ -50,6 +51,11 @@ export function showModel(model: Model | undefined): void {
     ["Traffic", `${readbacks} readbacks, ${uploads} uploads, ${submits} submits`],
     ...info.notes.map((note) => ["Note", note] as const),
   ]);
+}
+
+function storageText({ note, isPersistent }: Model["info"]["storage"]): string {
+  if (note !== undefined) return note;
+  return isPersistent ? "until you delete it" : "until the browser needs the space";
 }
 
 function badgeText(report: DeviceReport): string {

@@ -18,6 +18,15 @@ export interface TrafficInfo {
   readonly fences: number;
 }
 
+/** Where a model's weights are kept. */
+export interface StorageInfo {
+  readonly kind: "indexeddb" | "memory";
+  /** What the browser answered when it was asked not to clear this origin by itself. */
+  readonly isPersistent: boolean;
+  /** Why nothing is kept beyond this page; absent when it is. */
+  readonly note?: string;
+}
+
 /** `model.info`. */
 export interface ModelInfo {
   readonly family: string;
@@ -30,6 +39,7 @@ export interface ModelInfo {
   readonly quantization: Quantization;
   /** Bytes in the store. */
   readonly storedBytes: number;
+  readonly storage: StorageInfo;
   /** Bytes of tensors now and at their most. */
   readonly tensorBytes: number;
   readonly peakTensorBytes: number;

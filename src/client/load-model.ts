@@ -10,6 +10,7 @@ import type { SourceInput } from "../base/source-location.ts";
 import { lendFetch } from "../base/wire-fetch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { ImportOutcome, Loader } from "../engine/loader.ts";
+import { askPersistence } from "./ask-persistence.ts";
 import { checkDevice } from "./check-device.ts";
 import type { LoadOptions, LoadPlan } from "./load-options.ts";
 import { planLoad } from "./load-options.ts";
@@ -36,7 +37,7 @@ export async function loadModel(source: SourceInput, options: LoadOptions = {}):
   options.signal?.throwIfAborted();
   await checkBackend(plan);
   const listening = listen(plan, options.signal);
-  const stored = await askLoader(plan, listening, (loader, ...call) => loader.importModel(...call));
+  const stored = await importModel(plan, listening);
   const supervisor = await Supervisor.start(
     {
       start: (signal, last) => startLife(plan, stored, listen(plan, signal), last),
@@ -46,6 +47,16 @@ export async function loadModel(source: SourceInput, options: LoadOptions = {}):
   );
   const { source: id, revision } = stored;
   return new Model(supervisor, revision === "" ? id : `${id} (${revision})`);
+}
+
+// What is downloaded is worth keeping.
+function importModel(plan: LoadPlan, { onProgress, signal }: Listening): Promise<ImportOutcome> {
+  const asking = (progress: LoadProgress): void => {
+    if (progress.phase === "download") askPersistence();
+    onProgress(progress);
+  };
+  const listening = { onProgress: asking, signal };
+  return askLoader(plan, listening, (loader, ...call) => loader.importModel(...call));
 }
 
 const NO_BYTES = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
@@ -123,7 +134,7 @@ async function startLife(
 
 async function startEngine(
   { backend, workers }: LoadPlan,
-  { manifestKey, source, storedBytes, memoryBudgetBytes }: ImportOutcome,
+  { manifestKey, source, storedBytes, memoryBudgetBytes, handed }: ImportOutcome,
   { onProgress, signal }: Listening,
   last?: ModelInfo,
 ): Promise<Life> {
@@ -137,7 +148,7 @@ async function startEngine(
   // A model that was on the GPU comes back there or not at all: elsewhere its numbers are others.
   const request = {
     manifestKey,
-    ...withoutUndefined({ backend: last?.backend ?? backend, memoryBudgetBytes }),
+    ...withoutUndefined({ backend: last?.backend ?? backend, memoryBudgetBytes, handed }),
   };
   const heard = (progress: LoadProgress): void => {
     engine.sign();

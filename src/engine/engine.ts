@@ -12,6 +12,7 @@ import type { Stages } from "../models/family.ts";
 import { memoryFailure } from "../session/failures.ts";
 import type { BackendKind } from "../session/runtime.ts";
 import { Queue } from "../base/queue.ts";
+import type { HandedModel } from "../weights/store.ts";
 
 /** Which stored model to bring to the device. */
 export interface LoadRequest {
@@ -21,6 +22,8 @@ export interface LoadRequest {
   readonly backend?: BackendKind;
   /** Most bytes of weights at a time; default: all stages stay resident. */
   readonly memoryBudgetBytes?: number;
+  /** The model itself, where the browser has no storage for the page. */
+  readonly handed?: HandedModel;
 }
 
 /** A model on the device. */

@@ -61,7 +61,7 @@ export async function importModel(
 }
 
 /**
- * Checks every byte of a stored model, and fetches again what is damaged or gone.
+ * Checks every byte of a stored model, and fetches again what is damaged or gone, be it all of it.
  *
  * @throws ModelError weights-corrupt when the source no longer has these weights; those of importCheckpoint
  */
@@ -72,7 +72,11 @@ export async function repairModel(
 ): Promise<void> {
   const { key } = await open(request, tools);
   const manifest = await store.readManifest(key);
-  if (!manifest) throw fail("weights-corrupt", "The model is not stored any more. Load it again.");
+  if (!manifest) {
+    // Site data was cleared, or the manifest itself is damaged: that is a model that is not stored.
+    await importModel(request, store, tools);
+    return;
+  }
   const hashes = await damagedShards(manifest, store, tools.signal);
   if (hashes.length === 0) return;
   const { source, ...opened } = await open(pinRequest(request, manifest), tools);

@@ -1,7 +1,8 @@
 // Stored manifest -> runtime -> weights on the device -> compiled stages, in the order in which it happens.
+import { answerWithin } from "../base/answer-within.ts";
 import { fail, ModelError } from "../base/errors.ts";
 import type { LoadProgress } from "../base/events.ts";
-import type { ModelInfo } from "../base/info.ts";
+import type { ModelInfo, StorageInfo } from "../base/info.ts";
 import type { Capabilities } from "../base/requests.ts";
 import type { Stages } from "../models/family.ts";
 import type { BackendKind, Runtime } from "../session/runtime.ts";
@@ -11,10 +12,13 @@ import { Residency } from "../session/residency.ts";
 import { WeightBank } from "../session/weight-bank.ts";
 import type { Manifest } from "../weights/manifest.ts";
 import { readTensors } from "../weights/read-model.ts";
-import { openStore } from "../weights/store.ts";
+import { openHandedStore, openStore } from "../weights/store.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
 import type { LoadedModel, LoadRequest } from "./engine.ts";
 import { manifestModel } from "./known-model.ts";
+
+/** How long a hint of the browser is waited for. */
+const ANSWER_MS = 1_000;
 
 /**
  * Brings a stored model to this worker's device.
@@ -28,7 +32,7 @@ export async function loadStages(
   signal: AbortSignal,
 ): Promise<LoadedModel> {
   const started = performance.now();
-  const store = await openStore();
+  const store = request.handed ? openHandedStore(request.handed) : await openStore();
   const manifest = await store.readManifest(request.manifestKey);
   if (manifest === undefined) {
     throw fail("weights-corrupt", "The model is not stored any more. Load it again.");
@@ -79,12 +83,16 @@ export async function compileStages(
     onStage: reportStage,
     ...(signal === undefined ? {} : { signal }),
   });
+  const storage = await describeStorage(store);
   const loadSeconds = (performance.now() - started) / 1000;
   const budget = memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes };
   return {
     stages,
     info: () => ({
-      ...modelInfo(family.id, family.capabilities(config), manifest, stages, loadSeconds),
+      ...modelInfo(family.id, family.capabilities(config), manifest, stages, {
+        storage,
+        loadSeconds,
+      }),
       ...budget,
     }),
     dispose: async () => {
@@ -107,12 +115,19 @@ async function createRuntime(asked: BackendKind | undefined): Promise<Runtime> {
   }
 }
 
+async function describeStorage({ kind, note }: WeightStore): Promise<StorageInfo> {
+  const storage: StorageManager | undefined = globalThis.navigator?.storage;
+  const ask = async (): Promise<boolean> => (await storage?.persisted()) ?? false;
+  const isPersistent = kind === "indexeddb" && (await answerWithin(ANSWER_MS, false, ask));
+  return { kind, isPersistent, ...(note === undefined ? {} : { note }) };
+}
+
 function modelInfo(
   family: string,
   capabilities: Capabilities,
   manifest: Manifest,
   stages: Stages,
-  loadSeconds: number,
+  load: Pick<ModelInfo, "storage" | "loadSeconds">,
 ): ModelInfo {
   const { runtime, draw } = stages;
   const { backend, device, float, memory, counters } = runtime;
@@ -128,7 +143,7 @@ function modelInfo(
     peakTensorBytes: memory.peakTensorBytes,
     ...stages.info(),
     traffic: { ...counters },
-    loadSeconds,
+    ...load,
     // The other thread counts: this worker is one life of the model.
     recoveries: 0,
     ...(draw === undefined ? {} : { imageDefaults: draw.defaults([]) }),

@@ -13,6 +13,7 @@ import { EventSink } from "../base/wire.ts";
 import type { Locks } from "../weights/import-lock.ts";
 import type { BackendKind } from "../session/runtime.ts";
 import type { openSource } from "../weights/open-source.ts";
+import type { HandedModel } from "../weights/store.ts";
 import { Queue } from "../base/queue.ts";
 
 /** What is asked of the device that is to hold a model. */
@@ -58,6 +59,8 @@ export interface ImportOutcome {
   readonly storedBytes: number;
   /** True when nothing had to be downloaded. */
   readonly alreadyStored: boolean;
+  /** The model itself, where the browser has no storage that the engine could read it from. */
+  readonly handed?: HandedModel;
   /** Most bytes of weights on the device at a time, where the request names a device that is short of memory. */
   readonly memoryBudgetBytes?: number;
 }

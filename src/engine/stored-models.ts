@@ -21,18 +21,19 @@ const ANSWER_MS = 1_000;
  *
  * @param open - the browser's store; another in tests
  */
-export function loaderParts(open: () => Promise<WeightStore> = openSharedStore): LoaderParts {
+export function loaderParts(open: () => Promise<WeightStore> = openStore): LoaderParts {
   let opened: Promise<WeightStore> | undefined;
   const store = (): Promise<WeightStore> => (opened ??= open().then(withoutOrphans));
+  const kept = async (): Promise<WeightStore> => requireKept(await store());
   return {
-    importModel: async (request, tools) => admitted(request, await store(), tools),
+    importModel: async (request, tools) => importAndHand(request, await store(), tools),
     repairModel: async (request, tools) => repairModel(request, await store(), tools),
-    listModels: async () => (await (await store()).list()).map(describe),
-    pinModels: async (keyOrId, isPinned) => pinModels(await store(), keyOrId, isPinned),
-    makeRoom: async (bytes) => (await (await store()).makeRoom(bytes)).map(describe),
-    removeModels: async (keyOrId) => removeModels(await store(), keyOrId),
-    clearModels: async () => (await store()).clear(),
-    measureUsage: async () => measureUsage(await store()),
+    listModels: async () => (await (await kept()).list()).map(describe),
+    pinModels: async (keyOrId, isPinned) => pinModels(await kept(), keyOrId, isPinned),
+    makeRoom: async (bytes) => (await (await kept()).makeRoom(bytes)).map(describe),
+    removeModels: async (keyOrId) => removeModels(await kept(), keyOrId),
+    clearModels: async () => (await kept()).clear(),
+    measureUsage: async () => measureUsage(await kept()),
   };
 }
 
@@ -61,11 +62,22 @@ async function withoutOrphans(store: WeightStore): Promise<WeightStore> {
   return store;
 }
 
-// The engine reads what this worker writes: a store in this worker's memory is of no use to it.
-async function openSharedStore(): Promise<WeightStore> {
-  const store = await openStore();
-  if (store.kind === "indexeddb") return store;
-  throw fail("storage-unavailable", store.note ?? "This page may not use IndexedDB.");
+// Where nothing is kept there is nothing to list; the next worker starts from nothing again.
+function requireKept(store: WeightStore): WeightStore {
+  if (store.note === undefined) return store;
+  throw fail("storage-unavailable", store.note);
+}
+
+// The engine reads what this worker writes; what is in this worker's memory is given to it.
+async function importAndHand(
+  request: ImportRequest,
+  store: WeightStore,
+  tools: ImportTools,
+): Promise<ImportOutcome> {
+  const outcome = await admitted(request, store, tools);
+  const { note } = store;
+  if (note === undefined) return outcome;
+  return { ...outcome, handed: { rows: await store.exportRows(outcome.manifestKey), note } };
 }
 
 function describe(model: InstalledModel): CachedModel {

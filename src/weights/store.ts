@@ -7,6 +7,14 @@ import type { KeyValue, RowReader } from "./key-value.ts";
 import { memoryKeyValue } from "./key-value.ts";
 import { WeightStore } from "./weight-store.ts";
 
+/** A model that is kept in memory because the browser has no storage for the page: for another worker. */
+export interface HandedModel {
+  /** As {@link WeightStore.exportRows} gives them; shards are blobs, which cost nothing to send. */
+  readonly rows: readonly (readonly [key: string, value: unknown])[];
+  /** Why it is kept so. */
+  readonly note: string;
+}
+
 /** Where to keep weights. */
 export interface StoreOptions {
   /** Name of the database. */
@@ -29,9 +37,14 @@ export async function openStore({ name = "web-umm" }: StoreOptions = {}): Promis
     return new WeightStore(await indexedDbKeyValue(name), "indexeddb");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const note = `IndexedDB cannot be used (${reason}); weights are kept until the page closes.`;
+    const note = `IndexedDB cannot be used (${reason}); weights are kept in memory until the model is disposed of or the page closes.`;
     return new WeightStore(memoryKeyValue(), "memory", note);
   }
+}
+
+/** The store of a model that another worker has brought. */
+export function openHandedStore({ rows, note }: HandedModel): WeightStore {
+  return new WeightStore(memoryKeyValue(rows), "memory", note);
 }
 
 async function indexedDbKeyValue(name: string): Promise<KeyValue> {

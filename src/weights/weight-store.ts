@@ -166,6 +166,15 @@ export class WeightStore {
     });
   }
 
+  /** All rows of an installed model, for a store of another worker. */
+  async exportRows(key: string): Promise<[key: string, value: unknown][]> {
+    const manifest = await this.readManifest(key);
+    const hashes = new Set(manifest?.shards.map(({ hash }) => hash));
+    const names = [...hashes].flatMap((hash) => [`shard:${hash}`, `index:${hash}`]);
+    const keys = [`manifest:${key}`, `info:${key}`, ...names];
+    return Promise.all(keys.map(async (name) => [name, await this.#get(name)]));
+  }
+
   /** Notes that a model is used now. */
   touch(key: string): Promise<void> {
     return this.#changeInfo(key, { lastUsedAt: Date.now() });

@@ -18,6 +18,7 @@ export function fakeInfo(runs = 0): ModelInfo {
     dtype: "f32",
     quantization: "q4",
     storedBytes: 1000,
+    storage: { kind: "indexeddb", isPersistent: false },
     tensorBytes: 2000,
     peakTensorBytes: 3000,
     stages: [],

@@ -220,6 +220,15 @@ describe("repairModel", () => {
     expect(new Set(hub.requests.map((line) => line.split(" ")[0]))).toEqual(new Set([COMMIT]));
   });
 
+  test("fetches all of a model that is gone, or whose manifest is damaged", async () => {
+    const { store, rows } = memoryStore();
+    const hub = host();
+    const { manifestKey } = await importModel(request(), store, tools(hub.fetch));
+    await setRow(rows, `manifest:${manifestKey}`, { version: 1 });
+    await repairModel(request(), store, tools(hub.fetch));
+    expect(await store.readManifest(manifestKey)).toBeDefined();
+  });
+
   test("fetches nothing when nothing is damaged", async () => {
     const { store } = memoryStore();
     const hub = host();

@@ -2,7 +2,10 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { loaderParts } from "../../../src/engine/stored-models.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import { MANIFEST_VERSION } from "../../../src/weights/manifest.ts";
+import { readTensors } from "../../../src/weights/read-model.ts";
+import { openHandedStore } from "../../../src/weights/store.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
+import { folderFiles } from "../../support/folder-files.ts";
 
 let store: WeightStore;
 
@@ -91,8 +94,29 @@ describe("loaderParts", () => {
     expect((await parts.measureUsage()).modelBytes).toBe(0);
   });
 
-  test("refuses a store that only this worker could read", async () => {
+  test("has nothing to tell where the browser keeps nothing", async () => {
     // Node has no IndexedDB: the store of the browser falls back to memory.
     await expect(loaderParts().listModels()).rejects.toMatchObject({ code: "storage-unavailable" });
+  });
+
+  test("gives the model itself to the engine where the browser keeps nothing", async () => {
+    const folder = new URL("../../golden/janus-flow/a/checkpoint/", import.meta.url);
+    const location = { kind: "files", files: folderFiles(folder) } as const;
+    const request = { location, companions: {}, quantization: "q4" } as const;
+    const { signal } = new AbortController();
+    const outcome = await loaderParts().importModel(request, {
+      onProgress: () => undefined,
+      signal,
+    });
+    // As it crosses to the other worker.
+    const handed = structuredClone(outcome.handed);
+    if (!handed) throw new Error("nothing was handed over");
+    expect(handed.note).toMatch(/IndexedDB cannot be used/);
+    const there = openHandedStore(handed);
+    const manifest = await there.readManifest(outcome.manifestKey);
+    if (!manifest) throw new Error("no manifest came");
+    let bytes = 0;
+    for await (const part of readTensors(there, manifest)) bytes += part.bytes.length;
+    expect(bytes).toBe(outcome.storedBytes);
   });
 });
