@@ -1,0 +1,3 @@
+// The loader of a page that may not store anything.
+import "./no-storage.ts";
+import "../../../../workers/loader.ts";
