@@ -4,6 +4,8 @@
 // that writes an output is a copy, which the replay does not repeat; so is what onnxruntime fuses MatMul and
 // Add of a bias [N] into. A loop body ends in a node that computes, or in a bias of shape [1, 1, N].
 import { assert, present } from "../base/assert.ts";
+import { f32ToF16 } from "../base/float16.ts";
+import { elementCount } from "../base/shape.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Runtime, Session, Tensor, TensorData, WeightTensors } from "./runtime.ts";
 
@@ -12,10 +14,16 @@ export interface LoopBinding {
   readonly graph: Graph;
   readonly weights: WeightTensors;
   readonly feeds: Readonly<Record<string, Tensor>>;
-  /** Every output; created with `createStableTensor`. */
+  /**
+   * Every output; created with `createStableTensor`. One whose tensor is a feed too is state that is updated in
+   * place, such as a cache; all others must depend on feeds and state alone, and are compared.
+   */
   readonly fetches: Readonly<Record<string, Tensor>>;
-  /** The output that is compared: it must depend on the feeds alone, so that a second run repeats it. */
-  readonly probe: string;
+  /**
+   * Feeds that the proof fills with numbers of its own and puts back, at least one: floats, and ids, which
+   * become 0 and 1. Lengths, positions and tables are none of these.
+   */
+  readonly freeFeeds: readonly string[];
 }
 
 /** A bound loop body. */
@@ -30,32 +38,26 @@ export interface LoopSession {
 
 /**
  * Compiles a loop body. On a GPU it is captured and proven: the second captured run (the first replay) must
- * give what an uncaptured run gives, else the uncaptured session is kept and the note says so.
+ * give what an uncaptured run gives, in every output that is not state. The first run has other numbers, so that
+ * a step which is not replayed shows, also one that only fills a cache. Else the uncaptured session is kept and
+ * the note says so. What outputs and state hold afterwards is of no use.
  */
 export async function createLoopSession(
   runtime: Runtime,
   binding: LoopBinding,
 ): Promise<LoopSession> {
-  const { graph, weights } = binding;
-  const plain = await runtime.createSession(graph, weights);
+  const plain = await runtime.createSession(binding.graph, binding.weights);
   if (runtime.backend === "wasm") return bind(plain, binding);
 
-  const expected = await probeAfter(runtime, plain, binding, 1);
-  let captured: Session | undefined;
-  let note: string;
+  const putBack = keepFreeFeeds(runtime, binding);
   try {
-    captured = await runtime.createSession(graph, weights, { capture: true });
-    const replayed = await probeAfter(runtime, captured, binding, 2);
-    if (isSame(expected, replayed)) {
-      await plain.dispose();
-      return bind(captured, binding);
-    }
-    note = `${graph.name}: the captured run gave other numbers, so the loop runs uncaptured`;
-  } catch (cause) {
-    note = `${graph.name}: could not be captured (${String(cause)}), so the loop runs uncaptured`;
+    const captured = await prove(runtime, plain, binding);
+    if (typeof captured === "string") return { ...bind(plain, binding), note: captured };
+    await plain.dispose();
+    return bind(captured, binding);
+  } finally {
+    putBack();
   }
-  await captured?.dispose();
-  return { ...bind(plain, binding), note };
 }
 
 function bind(session: Session, { feeds, fetches }: LoopBinding): LoopSession {
@@ -68,24 +70,89 @@ function bind(session: Session, { feeds, fetches }: LoopBinding): LoopSession {
   };
 }
 
-async function probeAfter(
+/** The captured session, or why there is none. */
+async function prove(
+  runtime: Runtime,
+  plain: Session,
+  binding: LoopBinding,
+): Promise<Session | string> {
+  const { graph, weights } = binding;
+  const expected = await outputsAfter(runtime, plain, binding, [1]);
+  let captured: Session | undefined;
+  let reason: string;
+  try {
+    captured = await runtime.createSession(graph, weights, { capture: true });
+    const replayed = await outputsAfter(runtime, captured, binding, [0, 1]);
+    const wrong = [...expected].filter(([name, data]) => !isSame(data, replayed.get(name)));
+    if (wrong.length === 0) return captured;
+    reason = `the captured run gave other numbers in ${wrong.map(([name]) => name).join(", ")}`;
+  } catch (cause) {
+    reason = `could not be captured (${String(cause)})`;
+  }
+  await captured?.dispose();
+  return `${graph.name}: ${reason}, so the loop runs uncaptured`;
+}
+
+/** Keeps what free feeds hold; the result puts it back. */
+function keepFreeFeeds(runtime: Runtime, { feeds, freeFeeds }: LoopBinding): () => void {
+  assert(freeFeeds.length > 0, "a proof changes at least one feed");
+  const kept = freeFeeds.map((name) => {
+    const feed = present(feeds[name], `feed ${name}`);
+    const copy = runtime.createTensor(feed.dtype, feed.shape);
+    runtime.copy(feed, copy);
+    return { feed, copy };
+  });
+  return () => {
+    for (const { feed, copy } of kept) {
+      runtime.copy(copy, feed);
+      copy.dispose();
+    }
+  };
+}
+
+/** One run for each trial; every output of the last one that is not state. */
+async function outputsAfter(
   runtime: Runtime,
   session: Session,
-  { feeds, fetches, probe }: LoopBinding,
-  runs: number,
-): Promise<TensorData> {
-  const output = present(fetches[probe], `output ${probe}`);
-  for (let run = 0; run < runs; run++) {
-    // A stale output would hide a replay that does nothing.
-    runtime.write(output, new Uint8Array(output.byteLength));
+  { feeds, fetches, freeFeeds }: LoopBinding,
+  trials: readonly Trial[],
+): Promise<Map<string, TensorData>> {
+  const state = new Set(Object.values(feeds));
+  const outputs = Object.entries(fetches).filter(([, tensor]) => !state.has(tensor));
+  assert(outputs.length > 0, "a proof compares at least one output");
+  for (const trial of trials) {
+    for (const name of freeFeeds) {
+      const feed = present(feeds[name], `feed ${name}`);
+      runtime.write(feed, trialNumbers(feed, trial));
+    }
+    for (const [, output] of outputs) runtime.write(output, staleBytes(output));
     await session.run(feeds, fetches);
   }
-  return runtime.read(output);
+  const read = new Map<string, TensorData>();
+  for (const [name, output] of outputs) read.set(name, await runtime.read(output));
+  return read;
+}
+
+/** Which of two sets of numbers; ids of every table. */
+type Trial = 0 | 1;
+
+function trialNumbers({ dtype, shape }: Tensor, trial: Trial): ArrayBufferView {
+  const count = elementCount(shape);
+  if (dtype === "i32") return new Int32Array(count).fill(trial);
+  const waves = Float32Array.from({ length: count }, (_, n) => Math.sin(n * 1.37 + trial + 0.3));
+  assert(dtype === "f32" || dtype === "f16", `a free feed holds floats or ids, not ${dtype}`);
+  return dtype === "f16" ? f32ToF16(waves) : waves;
+}
+
+// A stale output would hide a replay that does nothing; and so would zeros, where zeros are right. As f32 these
+// bytes are 1.5e16, as f16 203.
+function staleBytes({ byteLength }: Tensor): Uint8Array {
+  return new Uint8Array(byteLength).fill(0x5a);
 }
 
 // The same kernels in the same order: equal bits were seen on every adapter tried. A tolerance would only
 // hide a misbound buffer.
-function isSame(a: TensorData, b: TensorData): boolean {
-  assert(a.length === b.length, "both runs have the same output");
+function isSame(a: TensorData, b: TensorData | undefined): boolean {
+  assert(a.length === b?.length, "both runs have the same output");
   return a.every((value, index) => Object.is(value, b[index]));
 }

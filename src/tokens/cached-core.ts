@@ -86,7 +86,7 @@ export class CachedCore implements TokenCore {
         ...cachePorts(state.caches, "past"),
       },
       fetches: { logits: state.rowLogits, ...cachePorts(state.caches, "present") },
-      probe: "logits",
+      freeFeeds: ["token"],
     });
     return new CachedCore(runtime, options, state, prefill, decode);
   }

@@ -44,9 +44,9 @@ export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRu
     createSession: unsupported,
     createStableTensor: async (dtype, shape) => createTensor(dtype, shape),
     createTensor,
-    write(tensor, data) {
+    write(tensor, data, offsetBytes = 0) {
       counters.uploads += 1;
-      dataOf(tensor).set(data as Float32Array);
+      bytesOf(dataOf(tensor)).set(bytesOf(data), offsetBytes);
     },
     // Every dtype of the loops has four bytes.
     copy(source, target, { sourceOffset = 0, targetOffset = 0, bytes } = {}) {
@@ -71,10 +71,7 @@ export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRu
   function createTensor(dtype: DType, shape: Shape, data?: ArrayBufferView): FakeTensor {
     const length = elementCount(shape);
     const numbers = dtype === "f32" ? new Float32Array(length) : new Int32Array(length);
-    if (data !== undefined) {
-      const { buffer, byteOffset, byteLength } = data;
-      new Uint8Array(numbers.buffer).set(new Uint8Array(buffer, byteOffset, byteLength));
-    }
+    if (data !== undefined) bytesOf(numbers).set(bytesOf(data));
     const tensor: FakeTensor = {
       dtype,
       shape,
@@ -87,6 +84,10 @@ export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRu
     return tensor;
   }
   return runtime;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** The numbers of a fake tensor. */

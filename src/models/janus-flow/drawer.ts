@@ -203,7 +203,7 @@ export class JanusFlowDrawer {
       weights: weights.tensors,
       feeds: { latents, time, bias, positions, ...rope, ...past },
       fetches: { velocity },
-      probe: "velocity",
+      freeFeeds: ["latents", "time"],
     });
     const evaluate = (): Promise<void> => loop.run();
     return { rows, prefix, loop, prompt, inputs, latents, time, velocity, evaluate };

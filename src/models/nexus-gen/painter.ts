@@ -190,7 +190,8 @@ export class NexusPainter implements OpenStage {
       weights: weights.tensors,
       feeds: { latents, time, context, positions, ...rope, ...modulated.tables },
       fetches: { velocity },
-      probe: "velocity",
+      // The time is a row of the tables.
+      freeFeeds: ["latents", "context"],
     });
     const own = [latents, time, context, positions, velocity, ...Object.values(rope)];
     const dispose = async (): Promise<void> => {

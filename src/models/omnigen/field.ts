@@ -125,7 +125,7 @@ async function compile(
       weights: weights.tensors,
       feeds: { latents, time, bias, positions, ...rope, ...grid, ...past },
       fetches: { velocity },
-      probe: "velocity",
+      freeFeeds: ["latents", "time"],
     });
     return { prompt, loop };
   } catch (error) {

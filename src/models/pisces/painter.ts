@@ -117,7 +117,7 @@ export class PiscesPainter {
       weights: weights.tensors,
       feeds: { latents, time, conditions },
       fetches: { velocity },
-      probe: "velocity",
+      freeFeeds: ["latents", "time", "conditions"],
     });
     const evaluate = (): Promise<void> => loop.run();
     return { size, loop, decoder, conditions, latents, time, velocity, evaluate };

@@ -90,7 +90,7 @@ export class Contexts implements TokenCore {
       weights: weights.tensors,
       feeds: { token, ...feeds },
       fetches,
-      probe: "logits",
+      freeFeeds: ["token"],
     });
     return new Contexts(context, capacity, row, token, { embed, extend, decode });
   }

@@ -89,7 +89,7 @@ export class PictureField implements VelocityField {
         ...pastPorts(bound.contexts),
       },
       fetches: { velocity },
-      probe: "velocity",
+      freeFeeds: ["latents", "time"],
     });
     return new PictureField(context, shape, { latents, velocity, time }, bound, inputs, loop);
   }
