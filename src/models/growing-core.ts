@@ -2,7 +2,7 @@
 import { present } from "../base/assert.ts";
 import type { LlamaConfig } from "../graph/blocks/llama.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { Runtime, WeightTensors } from "../session/runtime.ts";
+import type { Runtime, Tensor, WeightTensors } from "../session/runtime.ts";
 import { CachedCore } from "../tokens/cached-core.ts";
 import { ropeTensors } from "./rope-tensors.ts";
 
@@ -19,6 +19,8 @@ export interface GrowingCoreParts {
   readonly vocabularySize: number;
   /** The prefill graph of one row and the decode graph of all rows (tokens/cached-core.ts). */
   readonly graphs: (size: CacheSize) => { readonly prefill: Graph; readonly decode: Graph };
+  /** What both graphs read of a cache of this many slots; default: the language's rope tables. */
+  readonly constants?: (capacity: number) => Readonly<Record<string, Tensor>>;
 }
 
 // Caches grow in steps of this many slots, so that most prompts find a compiled loop.
@@ -38,9 +40,14 @@ export class GrowingCore {
     this.#parts = parts;
   }
 
+  /** What was opened last; `open` comes first. */
+  get core(): CachedCore {
+    return present(this.#core, "core");
+  }
+
   /** Does the decode loop replay a captured command list; `open` comes first. */
   get capture(): CachedCore["capture"] {
-    return present(this.#core, "core").capture;
+    return this.core.capture;
   }
 
   /**
@@ -55,6 +62,8 @@ export class GrowingCore {
       return this.#core;
     }
     const { language, vocabularySize, graphs } = this.#parts;
+    const { constants = (size: number) => ropeTensors(this.#runtime, language, size) } =
+      this.#parts;
     const stepped = Math.ceil(slots / CAPACITY_STEP) * CAPACITY_STEP;
     const capacity = Math.min(stepped, language.maxPositions);
     await this.dispose();
@@ -65,7 +74,7 @@ export class GrowingCore {
       headDim: language.headDim,
       vocabularySize,
       capacity,
-      constants: ropeTensors(this.#runtime, language, capacity),
+      constants: constants(capacity),
       weights: guidance,
     });
     this.#rows = guidance.length;

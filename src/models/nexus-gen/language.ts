@@ -2,10 +2,17 @@
 import { present } from "../../base/assert.ts";
 import type { Pixels } from "../../base/pixels.ts";
 import type { Raster } from "../../pixels/resize.ts";
-import { FORBIDDEN_TOKEN, SEEN_TOKEN, type Session, type Tensor } from "../../session/runtime.ts";
-import { CachedCore } from "../../tokens/cached-core.ts";
+import {
+  FORBIDDEN_TOKEN,
+  SEEN_TOKEN,
+  type Runtime,
+  type Session,
+  type Tensor,
+} from "../../session/runtime.ts";
+import type { CachedCore } from "../../tokens/cached-core.ts";
 import type { GraphOptions, StageContext } from "../family.ts";
 import { floatTensor, keepOutputs, writeFloats } from "../floats.ts";
+import { GrowingCore } from "../growing-core.ts";
 import { embedIds, writeEmbeddings, type EmbeddingPart } from "../prompt-embeddings.ts";
 import type { NexusGenConfig } from "./config.ts";
 import { decodeGraph, embedGraph, imagineGraph, prefillGraph, slotGraph } from "./core.ts";
@@ -21,9 +28,6 @@ export type Piece =
   | { readonly kind: "picture"; readonly raster: Raster }
   | { readonly kind: "slots"; readonly first: number; readonly count: number };
 
-// The cache grows in steps of this many slots, so that most prompts find a compiled loop.
-const CAPACITY_STEP = 256;
-
 /** Nexus-Gen's core with its cache. */
 export class NexusLanguage {
   readonly tokens: NexusTokens;
@@ -32,8 +36,9 @@ export class NexusLanguage {
   readonly #context: StageContext<NexusGenConfig>;
   readonly #vision: NexusVision;
   readonly #sessions: Sessions;
-  #core: CachedCore | undefined;
-  #tables: Readonly<Record<"rope.cos" | "rope.sin", Tensor>> | undefined;
+  readonly #cores: GrowingCore;
+  /** Angles of the cache's slots: pictures turn by place, so that they change with every prompt. */
+  #tables: RopeTables | undefined;
 
   private constructor(
     context: StageContext<NexusGenConfig>,
@@ -45,8 +50,19 @@ export class NexusLanguage {
     this.tokens = tokens;
     this.#vision = vision;
     this.#sessions = sessions;
-    const { runtime, config } = context;
-    this.rules = runtime.createTensor("u32", [config.language.vocabularySize]);
+    const { runtime, config, weights, quantization } = context;
+    const { language } = config;
+    const options: GraphOptions = { float: runtime.float, quantization };
+    this.rules = runtime.createTensor("u32", [language.vocabularySize]);
+    this.#cores = new GrowingCore(runtime, weights.tensors, {
+      language,
+      vocabularySize: language.vocabularySize,
+      graphs: ({ capacity }) => ({
+        prefill: prefillGraph(config, capacity, options),
+        decode: decodeGraph(config, capacity, options),
+      }),
+      constants: (capacity) => (this.#tables = emptyTables(runtime, capacity, language.headDim)),
+    });
   }
 
   /** Compiles the core; weights must be loaded. */
@@ -71,7 +87,7 @@ export class NexusLanguage {
 
   /** The cache and its loops; those of another size after `reserve`. */
   get core(): CachedCore {
-    return present(this.#core, "core");
+    return this.#cores.core;
   }
 
   /** The parts of a prompt as pieces, every picture resized by `resize`. */
@@ -98,30 +114,7 @@ export class NexusLanguage {
 
   /** A cache of at least this many slots; replaces a smaller one. */
   async reserve(slots: number): Promise<void> {
-    if (this.#core !== undefined && this.#core.capacity >= slots) return;
-    const { config, runtime, weights, quantization } = this.#context;
-    const { language } = config;
-    const stepped = Math.ceil(slots / CAPACITY_STEP) * CAPACITY_STEP;
-    const capacity = Math.min(stepped, language.maxPositions);
-    const options: GraphOptions = { float: runtime.float, quantization };
-    await this.#core?.dispose();
-    this.#core = undefined;
-    const shape = [capacity, language.headDim / 2];
-    const zeros = new Float32Array(capacity * (language.headDim / 2));
-    this.#tables = {
-      "rope.cos": floatTensor(runtime, shape, zeros),
-      "rope.sin": floatTensor(runtime, shape, zeros),
-    };
-    this.#core = await CachedCore.create(runtime, weights.tensors, {
-      prefill: prefillGraph(config, capacity, options),
-      decode: decodeGraph(config, capacity, options),
-      layers: language.layers,
-      kvHeads: language.kvHeads,
-      headDim: language.headDim,
-      vocabularySize: language.vocabularySize,
-      capacity,
-      constants: this.#tables,
-    });
+    await this.#cores.open(slots);
   }
 
   /** A cache that holds pieces and `more` slots behind them. */
@@ -207,7 +200,7 @@ export class NexusLanguage {
 
   async dispose(): Promise<void> {
     for (const session of Object.values(this.#sessions)) await session?.dispose();
-    await this.#core?.dispose();
+    await this.#cores.dispose();
     this.rules.dispose();
   }
 
@@ -225,6 +218,17 @@ export class NexusLanguage {
     const rows = Array.from({ length: piece.count }, (_, k) => piece.first + k);
     return { kind: "features", features: await embedIds(this.#context.runtime, slots, rows) };
   }
+}
+
+type RopeTables = Readonly<Record<"rope.cos" | "rope.sin", Tensor>>;
+
+function emptyTables(runtime: Runtime, slots: number, headDim: number): RopeTables {
+  const shape = [slots, headDim / 2];
+  const zeros = new Float32Array(slots * (headDim / 2));
+  return {
+    "rope.cos": floatTensor(runtime, shape, zeros),
+    "rope.sin": floatTensor(runtime, shape, zeros),
+  };
 }
 
 interface Sessions {
