@@ -26,6 +26,11 @@ export interface FlowDrawingParts {
   decode(): Promise<Pixels>;
 }
 
+/** Weights of two rows, what is wanted and what guidance leads away from; of the first alone where guidance is 1. */
+export function rowWeights(guidance: number): readonly number[] {
+  return guidance === 1 ? [1] : [guidance, 1 - guidance];
+}
+
 /** A drawing whose steps are a solver's. Keep it for one call: `dispose` frees what it holds. */
 export class FlowDrawing implements Drawing {
   readonly steps: number;

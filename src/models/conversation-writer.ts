@@ -5,6 +5,7 @@ import { promptLength, type PromptPart } from "./prompt-parts.ts";
 import type { WrittenPrompt } from "./family.ts";
 import type { GrowingCore } from "./growing-core.ts";
 import { writeEmbeddings, type EmbeddingPart } from "./prompt-embeddings.ts";
+import { answerRoom } from "./request-limits.ts";
 
 /** What a conversation is written with; all of it stays the caller's. */
 export interface ConversationParts {
@@ -37,13 +38,7 @@ export async function prefillConversation(
 ): Promise<WrittenPrompt> {
   const { maxPositions, hiddenSize } = stage;
   const length = promptLength(parts, stage.pictureSlots);
-  const room = Math.min(maxTokens, maxPositions - length);
-  if (room < 1) {
-    throw new RangeError(
-      `The conversation takes ${length} tokens, the model's context has ${maxPositions}: ` +
-        "send fewer messages or pictures.",
-    );
-  }
+  const room = answerRoom({ length, maxTokens, maxPositions });
   const core = await stage.core.open(length + room);
   const embeddings = runtime.createTensor(runtime.float, [1, length, hiddenSize]);
   const seen: Tensor[] = [];

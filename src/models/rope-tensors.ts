@@ -1,8 +1,7 @@
 // The tables of a rotary core on the device, under the names of `llamaBody`'s inputs.
-import type { FloatType } from "../base/dtype.ts";
-import { f32ToF16 } from "../base/float16.ts";
 import { ropeTables, type LlamaConfig } from "../graph/blocks/llama.ts";
 import type { Runtime, Tensor } from "../session/runtime.ts";
+import { floatTensor } from "./floats.ts";
 
 /** cos and sin of `positions` slots, [positions, head size / 2] each. */
 export function ropeTensors(
@@ -13,11 +12,7 @@ export function ropeTensors(
   const { cos, sin } = ropeTables(language, positions);
   const shape = [positions, language.headDim / 2];
   return {
-    "rope.cos": runtime.createTensor(runtime.float, shape, inFloat(runtime.float, cos)),
-    "rope.sin": runtime.createTensor(runtime.float, shape, inFloat(runtime.float, sin)),
+    "rope.cos": floatTensor(runtime, shape, cos),
+    "rope.sin": floatTensor(runtime, shape, sin),
   };
-}
-
-function inFloat(float: FloatType, values: Float32Array): ArrayBufferView {
-  return float === "f16" ? f32ToF16(values) : values;
 }

@@ -1,7 +1,7 @@
 // The key/value caches of a core's layers, as `llamaBody`'s cached attention names and shapes them.
 import type { Runtime, Tensor } from "../session/runtime.ts";
 
-/** One layer's cache, [rows, kvHeads, capacity, headDim] each. */
+/** One layer's keys and values: a cache [rows, kvHeads, capacity, headDim], or a prompt's [rows, slots, width]. */
 export interface LayerCache {
   readonly key: Tensor;
   readonly value: Tensor;
@@ -34,7 +34,7 @@ export async function createLayerCaches(
 /** Every layer's cache under `past.{layer}.key` and so on. */
 export function cachePorts(
   caches: readonly LayerCache[],
-  name: "past" | "present",
+  name: "past" | "prefix" | "present",
 ): Record<string, Tensor> {
   return Object.fromEntries(
     caches.flatMap(({ key, value }, layer) => [

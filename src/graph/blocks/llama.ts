@@ -60,7 +60,7 @@ export type LlamaAttention =
   /**
    * A fixed prefix: inputs `prefix.{i}.key|value` [rows, prefix, heads * headDim], `positions` i64
    * [rows, length], `bias` f32 [rows, 1, length, prefix + length]. Without a prefix the layers' own keys and
-   * values are outputs `keys.{i}` and `values.{i}`, rotated and repeated to all heads, to be the prefix of
+   * values are outputs `present.{i}.key|value`, rotated and repeated to all heads, to be the prefix of
    * later runs.
    */
   | {
@@ -241,8 +241,8 @@ function attendPrefix(
     const k = repeatHeads(g, rotaryEmbedding(g, newKeys, positions, tables, kvHeads), config);
     const v = repeatHeads(g, newValues, config);
     if (prefix === 0) {
-      g.output(`keys.${layer}`, k);
-      g.output(`values.${layer}`, v);
+      g.output(`present.${layer}.key`, k);
+      g.output(`present.${layer}.value`, v);
       return multiHeadAttention(g, { q, k, v, bias }, heads);
     }
     // Not as the operator's own past: it ignores one unless the present is an output too.

@@ -4,6 +4,7 @@ import type { Session } from "../../session/runtime.ts";
 import type { CachedCore } from "../../tokens/cached-core.ts";
 import type { StageContext } from "../family.ts";
 import { GrowingCore } from "../growing-core.ts";
+import { embedIds } from "../prompt-embeddings.ts";
 import type { ChameleonConfig } from "./config.ts";
 import { decodeGraph, prefillGraph } from "./core.ts";
 
@@ -61,14 +62,9 @@ export class Contexts {
 
   /** Fills a row with ids; those before `from` are in its cache already. Logits are those behind the last. */
   async fill(ids: readonly number[], { row = 0, from = 0 }: FillOptions = {}): Promise<void> {
-    const { runtime } = this.#context;
-    const fresh = ids.slice(from);
-    const input = runtime.createTensor("i32", [1, fresh.length], Int32Array.from(fresh));
-    const { embeddings } = await this.#embed.run({ ids: input });
-    input.dispose();
-    const sequence = present(embeddings, "embeddings");
-    await this.core.prefill(sequence, { row, from });
-    sequence.dispose();
+    const embeddings = await embedIds(this.#context.runtime, this.#embed, ids.slice(from));
+    await this.core.prefill(embeddings, { row, from });
+    embeddings.dispose();
   }
 
   dispose(): Promise<void> {

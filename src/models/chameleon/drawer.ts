@@ -4,6 +4,7 @@ import { FORBIDDEN_TOKEN, type Tensor } from "../../session/runtime.ts";
 import { CodeDrawing } from "../../tokens/code-drawing.ts";
 import type { DrawDefaults, DrawRequest, StageContext } from "../family.ts";
 import { promptLength } from "../prompt-parts.ts";
+import { checkCodeDrawing, checkDrawingRoom } from "../request-limits.ts";
 import { codesPerPicture, type ChameleonConfig } from "./config.ts";
 import { Contexts } from "./contexts.ts";
 import { guidedContexts, type GuidanceScales, type GuidedContext } from "./guidance.ts";
@@ -51,7 +52,7 @@ export class ChameleonDrawer {
 
   async prepare(request: DrawRequest, signal?: AbortSignal): Promise<CodeDrawing> {
     const { tokens, pictures } = this.#shared;
-    this.#check(request);
+    checkCodeDrawing(request, drawDefaults(this.#context.config));
     const { images, prompt, negativePrompt, seed, guidance } = request;
     const parts = drawingPrompt(images, prompt, tokens);
     this.#checkLength(promptLength(parts, codesPerPicture(this.#context.config) + PICTURE_MARKS));
@@ -111,27 +112,14 @@ export class ChameleonDrawer {
     }
   }
 
-  #check({ width, height, steps, latents }: DrawRequest): void {
-    const own = drawDefaults(this.#context.config);
-    if (width !== own.width || height !== own.height) {
-      throw new RangeError(
-        `This model draws ${own.width} x ${own.height} pixels only, got ${width} x ${height}.`,
-      );
-    }
-    checkSteps(steps, this.#context.config);
-    if (latents !== undefined) {
-      throw new RangeError("This model draws codes, not from noise: it takes no latents.");
-    }
-  }
-
   #checkLength(length: number): void {
-    const { maxPositions } = this.#context.config.language;
-    const codes = codesPerPicture(this.#context.config);
-    if (length + codes <= maxPositions) return;
-    throw new RangeError(
-      `The prompt takes ${length} tokens; with the picture's ${codes} the model's context of ` +
-        `${maxPositions} is too short. Shorten the prompt or send fewer pictures.`,
-    );
+    const { config } = this.#context;
+    checkDrawingRoom({
+      prompt: length,
+      picture: codesPerPicture(config),
+      maxPositions: config.language.maxPositions,
+      advice: "send fewer pictures",
+    });
   }
 }
 
@@ -146,13 +134,6 @@ export function maxImages(config: ChameleonConfig): number {
   const codes = codesPerPicture(config);
   const marks = PICTURE_MARKS;
   return Math.floor((config.language.maxPositions - codes - marks) / (codes + marks));
-}
-
-/** @throws RangeError for any number of steps but that of a picture's codes */
-export function checkSteps(steps: number, config: ChameleonConfig): void {
-  const codes = codesPerPicture(config);
-  if (steps === codes) return;
-  throw new RangeError(`This model draws a picture in ${codes} tokens, steps cannot be ${steps}.`);
 }
 
 /** Why a checkpoint does not draw. */

@@ -6,8 +6,9 @@ import type { Drawing } from "../../base/drawing.ts";
 import type { Message } from "../../base/requests.ts";
 import type { Tensor } from "../../session/runtime.ts";
 import type { InterleaveRequest, StageContext, WrittenPrompt } from "../family.ts";
+import { checkCodeSteps } from "../request-limits.ts";
 import { codesPerPicture, type ChameleonConfig } from "./config.ts";
-import { checkSteps, drawDefaults, type ChameleonDrawer } from "./drawer.ts";
+import { drawDefaults, type ChameleonDrawer } from "./drawer.ts";
 import { interleavedPrompt } from "./prompt.ts";
 import type { ChameleonWriter, SharedStages } from "./writer.ts";
 
@@ -51,7 +52,7 @@ export class ChameleonInterleaver {
   ): Promise<Drawing> {
     const { runtime, config } = this.#context;
     const own = drawDefaults(config);
-    checkSteps(steps ?? own.steps, config);
+    checkCodeSteps(steps ?? own.steps, own.steps);
     const ids = [...this.#writer.ids, ...answered];
     this.#before = ids;
     return this.#drawer.drawBehind({

@@ -4,6 +4,7 @@ import type { Message } from "../../base/requests.ts";
 import { FORBIDDEN_TOKEN, SEEN_TOKEN, type Session, type Tensor } from "../../session/runtime.ts";
 import type { TokenCore } from "../../tokens/generate-tokens.ts";
 import type { StageContext, WrittenPrompt } from "../family.ts";
+import { answerRoom } from "../request-limits.ts";
 import { codesPerPicture, type ChameleonConfig } from "./config.ts";
 import { Contexts } from "./contexts.ts";
 import type { PictureCodes } from "./picture-codes.ts";
@@ -76,12 +77,7 @@ export class ChameleonWriter {
   async begin(parts: readonly PromptPart[], options: WriteOptions): Promise<WrittenPrompt> {
     const { language } = this.#context.config;
     const length = promptLength(parts, codesPerPicture(this.#context.config) + PICTURE_MARKS);
-    if (length >= language.maxPositions) {
-      throw new RangeError(
-        `The conversation takes ${length} tokens, the model's context has ${language.maxPositions}: ` +
-          "send fewer messages or pictures.",
-      );
-    }
+    answerRoom({ length, maxTokens: options.maxTokens, maxPositions: language.maxPositions });
     const ids = await readIds(parts, this.#shared.pictures, options.signal);
     return this.extend(ids, 0, options);
   }

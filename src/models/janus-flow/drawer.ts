@@ -13,18 +13,20 @@ import {
   promptBias,
   type ConditionRow,
 } from "../../flow/conditions.ts";
-import { FlowDrawing } from "../../flow/flow-drawing.ts";
+import { FlowDrawing, rowWeights } from "../../flow/flow-drawing.ts";
 import type { VelocityField } from "../../flow/integrate.ts";
 import { firstNoise } from "../../flow/noise.ts";
 import { eulerSchedule, uniformLevels } from "../../flow/schedule.ts";
 import { createLoopSession, type LoopSession } from "../../session/loop-session.ts";
 import type { Session, Tensor } from "../../session/runtime.ts";
+import { cachePorts, type LayerCache } from "../../tokens/layer-caches.ts";
 import type { DrawDefaults, DrawRequest, StageContext } from "../family.ts";
 import type { JanusFlowConfig } from "./config.ts";
 import { promptGraph } from "./core.ts";
 import { decoderGraph } from "./latents.ts";
 import { drawingPrompt, type JanusTokens } from "./prompt.ts";
 import { readPicture } from "../read-picture.ts";
+import { checkDrawingRoom, checkOnlySize } from "../request-limits.ts";
 import { ropeTensors } from "../rope-tensors.ts";
 import { flowLength, velocityGraph } from "./velocity.ts";
 
@@ -46,7 +48,7 @@ interface FieldInputs {
   readonly positions: Tensor;
   readonly rope: ReturnType<typeof ropeTensors>;
   /** Keys and values of every layer, which the prompt pass writes and the field reads. */
-  readonly prefix: readonly { readonly key: Tensor; readonly value: Tensor }[];
+  readonly prefix: readonly LayerCache[];
 }
 
 /** The drawing half of a JanusFlow model. */
@@ -86,13 +88,9 @@ export class JanusFlowDrawer {
 
   async prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {
     const { runtime, config } = this.#context;
-    const { imageSize, latentShape } = config;
-    const { width, height, steps, guidance } = request;
-    if (width !== imageSize || height !== imageSize) {
-      throw new RangeError(
-        `This model draws ${imageSize} x ${imageSize} pixels only, got ${width} x ${height}.`,
-      );
-    }
+    const { latentShape } = config;
+    const { steps, guidance } = request;
+    checkOnlySize(request, drawDefaults(config));
     const schedule = eulerSchedule(uniformLevels(steps));
     const noise = firstNoise(request, latentShape);
     const field = await this.#condition(this.#conditionRows(request), signal);
@@ -102,7 +100,7 @@ export class JanusFlowDrawer {
       latentShape,
       noise,
       guidance,
-      weights: field.rows === 1 ? [1] : [guidance, 1 - guidance],
+      weights: rowWeights(guidance),
       decode: () => this.#decode(field),
     });
   }
@@ -116,13 +114,8 @@ export class JanusFlowDrawer {
   async #condition(rows: readonly ConditionRow[], signal?: AbortSignal): Promise<CompiledField> {
     const longest = Math.max(...rows.map(({ ids }) => ids.length));
     const { maxPositions } = this.#context.config.language;
-    const slots = flowLength(this.#context.config);
-    if (longest + slots > maxPositions) {
-      throw new RangeError(
-        `The prompt takes ${longest} tokens; with the picture's ${slots} slots ` +
-          `the model's context of ${maxPositions} is too short. Shorten the prompt.`,
-      );
-    }
+    const picture = flowLength(this.#context.config);
+    checkDrawingRoom({ prompt: longest, picture, maxPositions });
     const prefix = Math.ceil(longest / PREFIX_STEP) * PREFIX_STEP;
     const field = await this.#fieldFor(rows.length, prefix);
     signal?.throwIfAborted();
@@ -170,7 +163,7 @@ export class JanusFlowDrawer {
       positions: runtime.createTensor("i64", shape, fromZero),
     };
     // The prompt pass writes its keys and values straight into what the field reads.
-    const fetches = layerPorts(inputs.prefix, "keys.#", "values.#");
+    const fetches = cachePorts(inputs.prefix, "present");
     await field.prompt.run({ ...feeds, ...inputs.rope }, fetches);
     for (const tensor of Object.values(feeds)) tensor.dispose();
   }
@@ -192,7 +185,7 @@ export class JanusFlowDrawer {
     const velocity = await runtime.createStableTensor("f32", [rows, channels, height, width]);
     const inputs = this.#fieldInputs(rows, prefix);
     const { bias, positions, rope } = inputs;
-    const past = layerPorts(inputs.prefix, "prefix.#.key", "prefix.#.value");
+    const past = cachePorts(inputs.prefix, "prefix");
     const prompt = await runtime.createSession(
       promptGraph(config, rows, prefix, options),
       weights.tensors,
@@ -242,18 +235,4 @@ export class JanusFlowDrawer {
 /** The numbers of the README's call: 30 steps, weight 2. https://github.com/deepseek-ai/Janus/blob/1daa72f/README.md#L620 */
 export function drawDefaults({ imageSize }: JanusFlowConfig): DrawDefaults {
   return { width: imageSize, height: imageSize, steps: 30, guidance: 2 };
-}
-
-/** Every layer's key and value under port names whose # is the layer. */
-function layerPorts(
-  layers: FieldInputs["prefix"],
-  keyName: string,
-  valueName: string,
-): Record<string, Tensor> {
-  const ports: Record<string, Tensor> = {};
-  for (const [layer, { key, value }] of layers.entries()) {
-    ports[keyName.replace("#", String(layer))] = key;
-    ports[valueName.replace("#", String(layer))] = value;
-  }
-  return ports;
 }

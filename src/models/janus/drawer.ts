@@ -10,6 +10,7 @@ import type { DrawDefaults, DrawRequest, StageContext } from "../family.ts";
 import { GrowingCore } from "../growing-core.ts";
 import { embedIds } from "../prompt-embeddings.ts";
 import { readPicture } from "../read-picture.ts";
+import { checkCodeDrawing, checkDrawingRoom } from "../request-limits.ts";
 import { codesPerPicture, type JanusConfig } from "./config.ts";
 import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
 import { pictureGraph } from "./picture.ts";
@@ -75,14 +76,15 @@ export class JanusDrawer {
 
   async prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {
     const { runtime, config } = this.#context;
-    this.#check(request);
+    checkCodeDrawing(request, drawDefaults(config));
     const { seed, guidance } = request;
     const rows = this.#rows(request);
     const longest = Math.max(...rows.map(({ ids }) => ids.length));
-    const slots = longest + codesPerPicture(config);
-    this.#checkLength(longest, slots);
+    const picture = codesPerPicture(config);
+    const { maxPositions } = config.language;
+    checkDrawingRoom({ prompt: longest, picture, maxPositions });
     const core = await this.#core.open(
-      slots,
+      longest + picture,
       rows.map(({ weight }) => weight),
     );
     await this.#fill(core, rows, "all", signal);
@@ -139,32 +141,6 @@ export class JanusDrawer {
       await core.prefill(embeddings, { row, from });
       embeddings.dispose();
     }
-  }
-
-  #check({ width, height, steps, latents }: DrawRequest): void {
-    const own = drawDefaults(this.#context.config);
-    if (width !== own.width || height !== own.height) {
-      throw new RangeError(
-        `This model draws ${own.width} x ${own.height} pixels only, got ${width} x ${height}.`,
-      );
-    }
-    if (steps !== own.steps) {
-      throw new RangeError(
-        `This model draws a picture in ${own.steps} tokens, steps cannot be ${steps}.`,
-      );
-    }
-    if (latents !== undefined) {
-      throw new RangeError("This model draws codes, not from noise: it takes no latents.");
-    }
-  }
-
-  #checkLength(prompt: number, slots: number): void {
-    const { maxPositions } = this.#context.config.language;
-    if (slots <= maxPositions) return;
-    throw new RangeError(
-      `The prompt takes ${prompt} tokens; with the picture's ${slots - prompt} the model's context of ` +
-        `${maxPositions} is too short. Shorten the prompt.`,
-    );
   }
 }
 

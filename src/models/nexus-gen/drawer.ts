@@ -2,13 +2,14 @@
 import { present } from "../../base/assert.ts";
 import type { Drawing } from "../../base/drawing.ts";
 import type { Pixels } from "../../base/pixels.ts";
-import { FlowDrawing } from "../../flow/flow-drawing.ts";
+import { FlowDrawing, rowWeights } from "../../flow/flow-drawing.ts";
 import { firstNoise } from "../../flow/noise.ts";
 import { eulerSchedule, MAX_STEPS, type Schedule } from "../../flow/schedule.ts";
 import type { ResidentStage } from "../../session/residency.ts";
 import type { Runtime, Tensor } from "../../session/runtime.ts";
 import type { DrawDefaults, DrawRequest, DrawStage } from "../family.ts";
 import { keepOutputs } from "../floats.ts";
+import { checkDrawingRoom } from "../request-limits.ts";
 import type { NexusGenConfig } from "./config.ts";
 import { sigmas } from "./decoder.ts";
 import type { NexusCore } from "./stages.ts";
@@ -100,7 +101,7 @@ export class NexusDrawer implements DrawStage {
       field,
       schedule: scheduleOf(request.steps),
       guidance,
-      weights: rows.length === 1 ? [1] : [guidance, 1 - guidance],
+      weights: rowWeights(guidance),
       latentShape,
       noise,
       decode: () => painter.decode(field),
@@ -154,12 +155,8 @@ export class NexusDrawer implements DrawStage {
 
   #checkRoom(slots: number): void {
     const { grid, language } = this.#config;
-    if (slots + grid ** 2 > language.maxPositions) {
-      throw new RangeError(
-        `The prompt takes ${slots} tokens; with the picture's ${grid ** 2} the model's context of ` +
-          `${language.maxPositions} is too short. Shorten the prompt.`,
-      );
-    }
+    const { maxPositions } = language;
+    checkDrawingRoom({ prompt: slots, picture: grid ** 2, maxPositions });
   }
 
   #latentShape({ width, height }: PaintRequest): [number, number, number] {

@@ -5,6 +5,7 @@ import type { Drawing } from "../../base/drawing.ts";
 import type { Message } from "../../base/requests.ts";
 import type { ResidentStage } from "../../session/residency.ts";
 import type { InterleaveRequest, InterleaveStage, WriteStage, WrittenPrompt } from "../family.ts";
+import { answerRoom } from "../request-limits.ts";
 import type { NexusGenConfig } from "./config.ts";
 import type { NexusDrawer } from "./drawer.ts";
 import type { NexusLanguage, Piece } from "./language.ts";
@@ -54,13 +55,7 @@ export class NexusWriter implements Pick<WriteStage, "prefill"> {
     const layout = language.stretches(pieces);
     const length = slotsOf(layout);
     const { maxPositions } = this.#config.language;
-    const room = Math.min(maxTokens, maxPositions - length - spare);
-    if (room < 1) {
-      throw new RangeError(
-        `The conversation takes ${length} tokens, the model's context has ${maxPositions}: ` +
-          "send fewer messages or pictures.",
-      );
-    }
+    const room = answerRoom({ length, maxTokens, maxPositions, spare });
     await language.reserveFor(pieces, room + spare);
     (await language.extend(pieces, { from: 0, layout }, signal)).dispose();
     language.setRules(language.idsOf(pieces), forbidden);

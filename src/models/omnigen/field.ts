@@ -12,6 +12,7 @@ import {
 import type { VelocityField } from "../../flow/integrate.ts";
 import { createLoopSession, type LoopSession } from "../../session/loop-session.ts";
 import type { Session, Tensor } from "../../session/runtime.ts";
+import { cachePorts, type LayerCache } from "../../tokens/layer-caches.ts";
 import type { StageContext } from "../family.ts";
 import { writeEmbeddings, type EmbeddingPart } from "../prompt-embeddings.ts";
 import type { OmniGenConfig } from "./config.ts";
@@ -43,7 +44,7 @@ interface FieldTensors {
   readonly rope: ReturnType<typeof ropeTensors>;
   readonly grid: ReturnType<typeof gridTensors>;
   /** Keys and values of every layer, which the prompt pass writes and the field reads. */
-  readonly prefix: readonly { readonly key: Tensor; readonly value: Tensor }[];
+  readonly prefix: readonly LayerCache[];
 }
 
 /**
@@ -116,7 +117,7 @@ async function compile(
   { latents, time, velocity, bias, positions, rope, grid, prefix }: FieldTensors,
 ): Promise<{ readonly prompt: Session; readonly loop: LoopSession }> {
   const options = { float: runtime.float, quantization };
-  const past = layerPorts(prefix, "prefix.#.key", "prefix.#.value");
+  const past = cachePorts(prefix, "prefix");
   const graph = promptGraph(config, shape.rows, shape.prefix, options);
   const prompt = await runtime.createSession(graph, weights.tensors);
   try {
@@ -163,7 +164,7 @@ async function fill(context: StageContext<OmniGenConfig>, filling: Filling): Pro
     positions: runtime.createTensor("i64", [count, prefix], flowPositions(turns, prefix)),
   };
   // The prompt pass writes its keys and values straight into what the field reads.
-  const fetches = layerPorts(tensors.prefix, "keys.#", "values.#");
+  const fetches = cachePorts(tensors.prefix, "present");
   await prompt.run({ ...feeds, ...tensors.rope }, fetches);
   for (const tensor of Object.values(feeds)) tensor.dispose();
 }
@@ -185,18 +186,4 @@ async function embedRows(
     tensor.dispose();
     throw error;
   }
-}
-
-/** Every layer's key and value under port names whose # is the layer. */
-function layerPorts(
-  layers: FieldTensors["prefix"],
-  keyName: string,
-  valueName: string,
-): Record<string, Tensor> {
-  const ports: Record<string, Tensor> = {};
-  for (const [layer, { key, value }] of layers.entries()) {
-    ports[keyName.replace("#", String(layer))] = key;
-    ports[valueName.replace("#", String(layer))] = value;
-  }
-  return ports;
 }

@@ -6,6 +6,7 @@ import { eulerSchedule, uniformLevels, type Schedule } from "../../flow/schedule
 import { gridSize, type GridOptions } from "../../pixels/crop-to-grid.ts";
 import type { Tokenizer } from "../../tokens/tokenizer.ts";
 import type { DrawDefaults, DrawRequest } from "../family.ts";
+import { checkDrawingRoom } from "../request-limits.ts";
 import type { OmniGenConfig } from "./config.ts";
 import type { LatentSize } from "./latents.ts";
 import { NEGATIVE_PROMPT, pictureTags, promptParts, withTags, type PromptPart } from "./prompt.ts";
@@ -127,12 +128,8 @@ function prefixOf(
   const longest = Math.max(...lengths);
   const flow = flowLength(config, size);
   const { maxPositions } = config.language;
-  if (longest + flow > maxPositions) {
-    throw new RangeError(
-      `The prompt takes ${longest} tokens; with the picture's ${flow} slots the model's context of ` +
-        `${maxPositions} is too short. Shorten the prompt or send fewer or smaller pictures.`,
-    );
-  }
+  const advice = "send fewer or smaller pictures";
+  checkDrawingRoom({ prompt: longest, picture: flow, maxPositions, advice });
   return Math.ceil(longest / PREFIX_STEP) * PREFIX_STEP;
 }
 

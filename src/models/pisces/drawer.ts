@@ -6,6 +6,7 @@ import { firstNoise } from "../../flow/noise.ts";
 import type { ResidentStage } from "../../session/residency.ts";
 import type { Tensor } from "../../session/runtime.ts";
 import type { DrawDefaults, DrawRequest, DrawStage } from "../family.ts";
+import { checkDrawingRoom } from "../request-limits.ts";
 import type { PiscesConfig } from "./config.ts";
 import type { PiscesImaginer } from "./imaginer.ts";
 import type { PiscesPainter } from "./painter.ts";
@@ -89,11 +90,8 @@ export class PiscesDrawer implements DrawStage {
     firstNoise(request, latentShape(this.#config, request));
     for (const caption of [prompt, negativePrompt]) {
       const length = drawingPrompt(caption, this.#tokens).length;
-      if (length + vectors <= language.maxPositions) continue;
-      throw new RangeError(
-        `The prompt takes ${length} tokens; with the picture's ${vectors} vectors ` +
-          `the model's context of ${language.maxPositions} is too short. Shorten the prompt.`,
-      );
+      const { maxPositions } = language;
+      checkDrawingRoom({ prompt: length, picture: vectors, maxPositions });
     }
   }
 }

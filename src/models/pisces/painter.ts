@@ -2,7 +2,7 @@
 import { assert, present } from "../../base/assert.ts";
 import type { Pixels } from "../../base/pixels.ts";
 import { eulerDiscreteSchedule } from "../../flow/euler-discrete.ts";
-import { FlowDrawing } from "../../flow/flow-drawing.ts";
+import { FlowDrawing, rowWeights } from "../../flow/flow-drawing.ts";
 import type { VelocityField } from "../../flow/integrate.ts";
 import { firstNoise } from "../../flow/noise.ts";
 import { createLoopSession, type LoopSession } from "../../session/loop-session.ts";
@@ -68,7 +68,7 @@ export class PiscesPainter {
       latentShape: shape,
       noise: firstNoise(request, shape),
       guidance,
-      weights: rows.length === 1 ? [1] : [guidance, 1 - guidance],
+      weights: rowWeights(guidance),
       decode: () => this.#decode(field),
     });
   }

@@ -5,6 +5,7 @@ import { present } from "../../base/assert.ts";
 import { createLoopSession, type LoopSession } from "../../session/loop-session.ts";
 import type { Runtime, Session, Tensor } from "../../session/runtime.ts";
 import type { TokenCore } from "../../tokens/generate-tokens.ts";
+import { cachePorts, createLayerCaches, type LayerCache } from "../../tokens/layer-caches.ts";
 import type { StageContext } from "../family.ts";
 import { floatTensor, writeFloats } from "../floats.ts";
 import { writeEmbeddings, type EmbeddingPart } from "../prompt-embeddings.ts";
@@ -24,7 +25,7 @@ export function slotsOf(parts: readonly ContextPart[]): number {
 /** One context. */
 export interface ContextRow {
   /** Key and value of every layer, [1, heads, capacity, head size]. */
-  readonly caches: readonly { readonly key: Tensor; readonly value: Tensor }[];
+  readonly caches: readonly LayerCache[];
   /** Slots that are filled. */
   length: number;
   /** Position of the next slot. */
@@ -213,16 +214,11 @@ async function createRow(
   capacity: number,
 ): Promise<Row> {
   const { depth, heads, headDim } = config.transformer;
-  const shape = [1, heads, capacity, headDim];
-  const caches: { key: Tensor; value: Tensor }[] = [];
-  for (let layer = 0; layer < depth; layer++) {
-    const key = await runtime.createStableTensor(runtime.float, shape);
-    caches.push({ key, value: await runtime.createStableTensor(runtime.float, shape) });
-  }
+  const sizes = { layers: depth, kvHeads: heads, headDim, capacity };
   const { cos, sin } = ropeRows(headDim, [...Array(capacity).keys()]);
   const table = [capacity, headDim / 2];
   return {
-    caches,
+    caches: await createLayerCaches(runtime, sizes, 1),
     lastIndex: runtime.createTensor("i32", [1], Int32Array.of(0)),
     total: runtime.createTensor("i32", [1], Int32Array.of(1)),
     logits: await runtime.createStableTensor("f32", [1, 1, vocabularySize(config)]),
@@ -240,18 +236,14 @@ function rowPorts({ caches, lastIndex, total, logits, rope }: Row): {
   feeds: Record<string, Tensor>;
   fetches: Record<string, Tensor>;
 } {
-  const feeds: Record<string, Tensor> = {
-    seqlens_k: lastIndex,
-    total_sequence_length: total,
-    "rope.cos": rope.cos,
-    "rope.sin": rope.sin,
+  return {
+    feeds: {
+      seqlens_k: lastIndex,
+      total_sequence_length: total,
+      "rope.cos": rope.cos,
+      "rope.sin": rope.sin,
+      ...cachePorts(caches, "past"),
+    },
+    fetches: { logits, ...cachePorts(caches, "present") },
   };
-  const fetches: Record<string, Tensor> = { logits };
-  for (const [layer, cache] of caches.entries()) {
-    for (const part of ["key", "value"] as const) {
-      feeds[`past.${layer}.${part}`] = cache[part];
-      fetches[`present.${layer}.${part}`] = cache[part];
-    }
-  }
-  return { feeds, fetches };
 }

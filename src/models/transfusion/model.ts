@@ -3,7 +3,7 @@ import { present } from "../../base/assert.ts";
 import type { Drawing } from "../../base/drawing.ts";
 import type { Pixels } from "../../base/pixels.ts";
 import type { Message } from "../../base/requests.ts";
-import { FlowDrawing } from "../../flow/flow-drawing.ts";
+import { FlowDrawing, rowWeights } from "../../flow/flow-drawing.ts";
 import { firstNoise, type NoiseRequest } from "../../flow/noise.ts";
 import {
   eulerSchedule,
@@ -18,13 +18,14 @@ import type {
   StageContext,
   WrittenPrompt,
 } from "../family.ts";
+import { promptLength, type PromptPart } from "../prompt-parts.ts";
+import { answerRoom, checkDrawingRoom } from "../request-limits.ts";
 import type { TransfusionConfig } from "./config.ts";
 import { Contexts, slotsOf, type ContextPart } from "./context.ts";
 import { PictureField } from "./field.ts";
 import { layeredGrid } from "./latent-layers.ts";
 import { pixelsPerPosition, slotGrid, type Grid } from "./latents.ts";
 import { Pictures } from "./pictures.ts";
-import type { PromptPart } from "../prompt-parts.ts";
 import { conversationPrompt, drawingPrompt, type TransfusionTokens } from "./prompt.ts";
 
 // Contexts grow in steps of this many slots, so that most find compiled loops.
@@ -86,13 +87,7 @@ export class TransfusionModel {
     const grid = config.defaultGrid;
     const prompt = conversationPrompt(messages, this.#tokens, slotGrid(config, grid));
     const length = this.#length(prompt, grid);
-    const room = Math.min(maxTokens, config.maxLength - length);
-    if (room < 1) {
-      throw new RangeError(
-        `The conversation takes ${length} tokens, the model's context has ${config.maxLength}: ` +
-          "send fewer messages or pictures.",
-      );
-    }
+    const room = answerRoom({ length, maxTokens, maxPositions: config.maxLength });
     this.#forget();
     const core = await this.#contextsFor(length + room);
     this.#history = await this.#enterAll(prompt, grid, signal);
@@ -114,7 +109,9 @@ export class TransfusionModel {
     const schedule = this.#schedule(steps);
     const noise = firstNoise(request, [...grid, config.latentSize]);
     const longest = Math.max(...prompts.map((parts) => this.#length(parts, given)));
-    this.#checkRoom(longest, grids.drawn);
+    const [rowsDrawn, columnsDrawn] = grids.drawn;
+    const picture = rowsDrawn * columnsDrawn;
+    checkDrawingRoom({ prompt: longest, picture, maxPositions: config.maxLength });
 
     this.#forget();
     const contexts = await this.#contextsFor(longest);
@@ -203,7 +200,7 @@ export class TransfusionModel {
       guidance,
       noise,
       latentShape: [...field.grid, config.latentSize],
-      weights: field.rows === 1 ? [1] : [guidance, 1 - guidance],
+      weights: rowWeights(guidance),
       decode: () => this.#pictures.decode(field.latents, field.grid),
     });
   }
@@ -269,19 +266,7 @@ export class TransfusionModel {
 
   #length(parts: readonly PromptPart[], grid: Grid): number {
     const [rows, columns] = slotGrid(this.#context.config, grid);
-    return parts.reduce(
-      (sum, part) => sum + (part.kind === "ids" ? part.ids.length : rows * columns),
-      0,
-    );
-  }
-
-  #checkRoom(length: number, [rows, columns]: Grid): void {
-    const { maxLength } = this.#context.config;
-    if (length + rows * columns <= maxLength) return;
-    throw new RangeError(
-      `The prompt takes ${length} tokens; with the picture's ${rows * columns} slots ` +
-        `the model's context of ${maxLength} is too short. Shorten the prompt.`,
-    );
+    return promptLength(parts, rows * columns);
   }
 
   /** Contexts with at least this many slots; replaces smaller ones, whose content is lost. */
