@@ -1,5 +1,5 @@
 // The understanding half of a model whose core reads pictures as a tower's features among the embeddings of
-// text, and answers from its language head. Knows no family: graphs, templates and pixels are parts.
+// text, and answers from its language head. Knows no family: tower, template and pixels are parts.
 import { present } from "../base/assert.ts";
 import type { Pixels } from "../base/pixels.ts";
 import type { Message } from "../base/requests.ts";
@@ -9,19 +9,14 @@ import type { Runtime, Session, Tensor } from "../session/runtime.ts";
 import { prefillConversation, type ConversationParts } from "./conversation-writer.ts";
 import type { PromptPart } from "./prompt-parts.ts";
 import type { StageContext, WriteStage, WrittenPrompt } from "./family.ts";
-import { GrowingCore, type GrowingCoreParts } from "./growing-core.ts";
+import { GrowingCore } from "./growing-core.ts";
+import { decodeGraph, embedGraph, prefillGraph } from "./llama-graphs.ts";
 
 /** What a family brings to its answers. */
 export interface SeeingParts {
   readonly language: LlamaConfig;
-  readonly graphs: {
-    /** ids i32 [1, S] -> `embeddings` [1, S, hidden]. */
-    readonly embed: Graph;
-    /** pixels f32 [1, 3, size, size] -> `features` [1, slots, hidden]. */
-    readonly vision: Graph;
-    /** The core with the language head, one row. */
-    readonly core: GrowingCoreParts["graphs"];
-  };
+  /** pixels f32 [1, 3, size, size] -> `features` [1, slots, hidden]. */
+  readonly vision: Graph;
   /** Pixels of one side of what the tower reads. */
   readonly imageSize: number;
   /** Embeddings that a picture takes in the sequence. */
@@ -60,17 +55,21 @@ export class SeeingWriter implements Pick<WriteStage, "prefill"> {
 
   /** Compiles the stage; weights must be loaded. */
   static async create(
-    { runtime, weights }: Pick<StageContext<unknown>, "runtime" | "weights">,
+    { runtime, weights, quantization }: StageContext<unknown>,
     parts: SeeingParts,
   ): Promise<SeeingWriter> {
-    const { language, graphs } = parts;
+    const { language } = parts;
+    const options = { float: runtime.float, quantization };
     const core = new GrowingCore(runtime, weights.tensors, {
       language,
       vocabularySize: language.vocabularySize,
-      graphs: graphs.core,
+      graphs: ({ capacity }) => ({
+        prefill: prefillGraph(parts, capacity, options),
+        decode: decodeGraph(parts, capacity, options),
+      }),
     });
-    const embed = await runtime.createSession(graphs.embed, weights.tensors);
-    const vision = await runtime.createSession(graphs.vision, weights.tensors);
+    const embed = await runtime.createSession(embedGraph(parts, options), weights.tensors);
+    const vision = await runtime.createSession(parts.vision, weights.tensors);
     await core.open(1);
     return new SeeingWriter(runtime, parts, { embed, vision, core });
   }

@@ -2,7 +2,7 @@
 // and pictures are ids of one table.
 // https://github.com/huggingface/transformers/blob/v5.0.0/src/transformers/models/chameleon/modeling_chameleon.py#L140-L260
 import { f32ToF16 } from "../../base/float16.ts";
-import { embedding, plain } from "../../graph/blocks/linear.ts";
+import { plain } from "../../graph/blocks/linear.ts";
 import { llamaBody, lmHead, type NormalizeHeads } from "../../graph/blocks/llama.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph, Value } from "../../graph/graph.ts";
@@ -11,18 +11,11 @@ import { expand, reshape, slice } from "../../graph/ops/movement.ts";
 import { layerNormalization } from "../../graph/ops/reduction.ts";
 import type { GraphOptions } from "../family.ts";
 import type { CacheSize } from "../growing-core.ts";
+import { wordEmbeddings } from "../llama-graphs.ts";
 import type { ChameleonConfig } from "./config.ts";
 
 // transformers writes it as a constant.
 const HEAD_NORM_EPS = 1e-5;
-
-/** ids i32 [1, S] -> embeddings [1, S, hidden]. */
-export function embedGraph(config: ChameleonConfig, options: GraphOptions): Graph {
-  const g = new GraphBuilder({ name: "embed", ...options });
-  const ids = g.input("ids", "i32", [1, "S"]);
-  g.output("embeddings", embedTokens(g, ids, config));
-  return g.build();
-}
 
 /** Embeddings [1, S, hidden] behind a cache of one row -> logits f32 [1, 1, vocabulary] of the last one. */
 export function prefillGraph(
@@ -46,19 +39,11 @@ export function decodeGraph(
 ): Graph {
   const { language } = config;
   const g = new GraphBuilder({ name: "decode", ...options });
-  const token = embedTokens(g, g.input("token", "i32", [1, 1]), config);
+  const token = wordEmbeddings(g, g.input("token", "i32", [1, 1]), language);
   const shape = [cache.rows, 1, language.hiddenSize];
   const embeddings = cache.rows === 1 ? token : expand(g, token, shape);
   g.output("logits", lmHead(g, body(g, embeddings, config, cache), language));
   return g.build();
-}
-
-function embedTokens(g: GraphBuilder, ids: Value, { language }: ChameleonConfig): Value {
-  return embedding(g, ids, {
-    weight: "model.embed_tokens.weight",
-    rows: language.vocabularySize,
-    width: language.hiddenSize,
-  });
 }
 
 function body(

@@ -2,8 +2,9 @@
 import type { Graph } from "../../graph/graph.ts";
 import { drawStage, openTokenizer, StageBinder, writeStage } from "../bind-stages.ts";
 import type { GraphOptions, StageContext, Stages } from "../family.ts";
+import { embedGraph, prefillGraph } from "../llama-graphs.ts";
 import type { JanusFlowConfig } from "./config.ts";
-import { embedGraph, prefillGraph, promptGraph } from "./core.ts";
+import { promptGraph } from "./core.ts";
 import { drawDefaults, JanusFlowDrawer } from "./drawer.ts";
 import { decoderGraph } from "./latents.ts";
 import { findTokens } from "./prompt.ts";

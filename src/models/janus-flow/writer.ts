@@ -3,7 +3,6 @@ import { preprocess } from "../../pixels/preprocess.ts";
 import type { StageContext } from "../family.ts";
 import { SeeingWriter } from "../seeing-writer.ts";
 import type { JanusFlowConfig } from "./config.ts";
-import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
 import { understandingPrompt, type JanusTokens } from "./prompt.ts";
 import { pictureSlots, visionGraph } from "./vision.ts";
 
@@ -13,17 +12,9 @@ export function createWriter(
   tokens: JanusTokens,
 ): Promise<SeeingWriter> {
   const { config, runtime, quantization } = context;
-  const options = { float: runtime.float, quantization };
   return SeeingWriter.create(context, {
     language: config.language,
-    graphs: {
-      embed: embedGraph(config, options),
-      vision: visionGraph(config, options),
-      core: ({ capacity }) => ({
-        prefill: prefillGraph(config, capacity, options),
-        decode: decodeGraph(config, capacity, options),
-      }),
-    },
+    vision: visionGraph(config, { float: runtime.float, quantization }),
     imageSize: config.vision.imageSize,
     pictureSlots: pictureSlots(config),
     preprocess: (picture) => preprocess(picture, config.preprocess),

@@ -1,7 +1,7 @@
-// Janus's core: one LLaMA with two heads. Ids of text and codes of pictures have embeddings of their own; the
-// head decides whether words or codes come out.
+// Janus's core where it draws: the LLaMA that writes, with a head of codes. Codes of pictures have embeddings of
+// their own.
 import { biased, embedding, linear, plain } from "../../graph/blocks/linear.ts";
-import { llamaBody, lmHead } from "../../graph/blocks/llama.ts";
+import { llamaBody } from "../../graph/blocks/llama.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph, Value } from "../../graph/graph.ts";
 import { add, gelu } from "../../graph/ops/elementwise.ts";
@@ -11,59 +11,34 @@ import type { CacheSize } from "../growing-core.ts";
 import { aligner } from "./aligner.ts";
 import type { JanusConfig } from "./config.ts";
 
-/** What comes out of the core: logits of words, or of codes. */
-export type Head = "words" | "codes";
-
-/** ids i32 [1, S] -> embeddings [1, S, hidden]. */
-export function embedGraph({ language }: JanusConfig, options: GraphOptions): Graph {
-  const g = new GraphBuilder({ name: "embed", ...options });
-  const ids = g.input("ids", "i32", [1, "S"]);
-  g.output("embeddings", embedWords(g, ids, language));
-  return g.build();
-}
-
 /**
- * Embeddings [1, S, hidden] after what a cache of one row holds -> logits f32 [1, 1, words or codes] of the
- * last position.
+ * Embeddings [1, S, hidden] after what a cache of one row holds -> logits f32 [1, 1, codes] of the last
+ * position.
  */
-export function prefillGraph(
-  config: JanusConfig,
-  head: Head,
-  capacity: number,
-  options: GraphOptions,
-): Graph {
+export function prefillGraph(config: JanusConfig, capacity: number, options: GraphOptions): Graph {
   const { language } = config;
-  const g = new GraphBuilder({ name: `prefill for ${head}`, ...options });
+  const g = new GraphBuilder({ name: "prefill for codes", ...options });
   const embeddings = g.input("embeddings", g.float, [1, "S", language.hiddenSize]);
   const hidden = llamaBody(g, embeddings, language, { kind: "cached", capacity });
   const last = slice(g, hidden, { axis: 1, start: -1 }); // [1, 1, hidden]
-  g.output("logits", logitsOf(g, last, config, head));
+  g.output("logits", logitsOf(g, last, config));
   return g.build();
 }
 
-/** One word or code i32 [1, 1] for every row -> logits f32 [rows, 1, words or codes]. It is captured. */
+/** One code i32 [1, 1] for every row -> logits f32 [rows, 1, codes]. It is captured. */
 export function decodeGraph(
   config: JanusConfig,
-  head: Head,
   { rows, capacity }: CacheSize,
   options: GraphOptions,
 ): Graph {
   const { language } = config;
-  const g = new GraphBuilder({ name: `decode ${head}`, ...options });
+  const g = new GraphBuilder({ name: "decode codes", ...options });
   const token = g.input("token", "i32", [1, 1]);
-  const one = head === "words" ? embedWords(g, token, language) : embedCodes(g, token, config);
+  const one = embedCodes(g, token, config);
   const embeddings = rows === 1 ? one : expand(g, one, [rows, 1, language.hiddenSize]);
   const hidden = llamaBody(g, embeddings, language, { kind: "cached", capacity, rows });
-  g.output("logits", logitsOf(g, hidden, config, head));
+  g.output("logits", logitsOf(g, hidden, config));
   return g.build();
-}
-
-function embedWords(g: GraphBuilder, ids: Value, language: JanusConfig["language"]): Value {
-  return embedding(g, ids, {
-    weight: `${language.prefix}${language.body ?? "model."}embed_tokens.weight`,
-    rows: language.vocabularySize,
-    width: language.hiddenSize,
-  });
 }
 
 /** The embedding of a code for the core has the width of a codebook vector but is another table. */
@@ -82,8 +57,7 @@ function embedCodes(g: GraphBuilder, codes: Value, config: JanusConfig): Value {
 
 // Guidance multiplies what quantization does to the head of codes: it is stored in q8 at least.
 // https://github.com/deepseek-ai/Janus/blob/1daa72f/janus/models/modeling_vlm.py#L36-L51
-function logitsOf(g: GraphBuilder, hidden: Value, config: JanusConfig, head: Head): Value {
-  if (head === "words") return lmHead(g, hidden, config.language);
+function logitsOf(g: GraphBuilder, hidden: Value, config: JanusConfig): Value {
   const { names, headWidth, codebook } = config;
   const [project, toCodes] = names.generationHead;
   const inner = gelu(g, linear(g, hidden, { ...biased(project, headWidth), keepAtLeast: "q8" }));

@@ -8,11 +8,12 @@ import type { CachedCore } from "../../tokens/cached-core.ts";
 import { CodeDrawing } from "../../tokens/code-drawing.ts";
 import type { DrawDefaults, DrawRequest, StageContext } from "../family.ts";
 import { GrowingCore } from "../growing-core.ts";
+import { embedGraph } from "../llama-graphs.ts";
 import { embedIds } from "../prompt-embeddings.ts";
 import { readPicture } from "../read-picture.ts";
 import { checkCodeDrawing, checkDrawingRoom } from "../request-limits.ts";
 import { codesPerPicture, type JanusConfig } from "./config.ts";
-import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
+import { decodeGraph, prefillGraph } from "./core.ts";
 import { pictureGraph } from "./picture.ts";
 import { conditionalIds, unconditionalIds, type JanusTokens } from "./prompt.ts";
 
@@ -49,8 +50,8 @@ export class JanusDrawer {
       language: config.language,
       vocabularySize: config.codebook.codes,
       graphs: (size) => ({
-        prefill: prefillGraph(config, "codes", size.capacity, options),
-        decode: decodeGraph(config, "codes", size, options),
+        prefill: prefillGraph(config, size.capacity, options),
+        decode: decodeGraph(config, size, options),
       }),
     });
   }

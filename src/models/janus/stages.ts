@@ -2,8 +2,9 @@
 import type { Graph } from "../../graph/graph.ts";
 import { drawStage, openTokenizer, StageBinder, writeStage } from "../bind-stages.ts";
 import type { GraphOptions, StageContext, Stages } from "../family.ts";
+import { embedGraph, prefillGraph as languageGraph } from "../llama-graphs.ts";
 import type { JanusConfig } from "./config.ts";
-import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
+import { decodeGraph, prefillGraph } from "./core.ts";
 import { drawDefaults, JanusDrawer } from "./drawer.ts";
 import { pictureGraph } from "./picture.ts";
 import { findTokens } from "./prompt.ts";
@@ -20,12 +21,12 @@ export function janusGraphs(
     understand: [
       visionGraph(config, options),
       embedGraph(config, options),
-      decodeGraph(config, "words", size, options),
+      languageGraph(config, 1, options),
     ],
     draw: [
       embedGraph(config, options),
-      prefillGraph(config, "codes", 1, options),
-      decodeGraph(config, "codes", size, options),
+      prefillGraph(config, 1, options),
+      decodeGraph(config, size, options),
       pictureGraph(config, options),
     ],
   };

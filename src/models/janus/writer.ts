@@ -4,7 +4,6 @@ import { understandingPrompt } from "../deepseek-prompt.ts";
 import type { StageContext } from "../family.ts";
 import { SeeingWriter } from "../seeing-writer.ts";
 import type { JanusConfig } from "./config.ts";
-import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
 import type { JanusTokens } from "./prompt.ts";
 import { pictureSlots, visionGraph } from "./vision.ts";
 
@@ -14,17 +13,9 @@ export function createWriter(
   tokens: JanusTokens,
 ): Promise<SeeingWriter> {
   const { config, runtime, quantization } = context;
-  const options = { float: runtime.float, quantization };
   return SeeingWriter.create(context, {
     language: config.language,
-    graphs: {
-      embed: embedGraph(config, options),
-      vision: visionGraph(config, options),
-      core: (size) => ({
-        prefill: prefillGraph(config, "words", size.capacity, options),
-        decode: decodeGraph(config, "words", size, options),
-      }),
-    },
+    vision: visionGraph(config, { float: runtime.float, quantization }),
     imageSize: config.vision.imageSize,
     pictureSlots: pictureSlots(config),
     preprocess: (picture) => preprocess(picture, config.preprocess),

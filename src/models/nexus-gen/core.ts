@@ -1,20 +1,12 @@
-// Nexus-Gen's core: ids -> embeddings, prefill and decode over an in-place cache, and the head that makes
-// embeddings of a picture out of hidden states.
-import { embedding, linear, plain } from "../../graph/blocks/linear.ts";
+// What Nexus-Gen's core has beside a language model's graphs: hidden states of a prefill, and the head that makes
+// embeddings of a picture out of them.
+import { linear, plain } from "../../graph/blocks/linear.ts";
 import { llamaBody, lmHead } from "../../graph/blocks/llama.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
-import type { Graph, Value } from "../../graph/graph.ts";
+import type { Graph } from "../../graph/graph.ts";
 import { cast, gatherRows, slice } from "../../graph/ops/movement.ts";
 import type { GraphOptions } from "../family.ts";
 import type { NexusGenConfig } from "./config.ts";
-
-/** ids i32 [1, S] -> embeddings [1, S, hidden]. */
-export function embedGraph(config: NexusGenConfig, options: GraphOptions): Graph {
-  const g = new GraphBuilder({ name: "embed", ...options });
-  const ids = g.input("ids", "i32", [1, "S"]);
-  g.output("embeddings", embedTokens(g, ids, config));
-  return g.build();
-}
 
 /**
  * Numbers of image slots i32 [1, S] -> what the core reads there, [1, S, hidden]; the same for every picture.
@@ -46,20 +38,6 @@ export function prefillGraph(
   return g.build();
 }
 
-/** One token i32 [1, 1] -> logits f32 [1, 1, vocabulary]. Static shapes: this graph is captured. */
-export function decodeGraph(
-  config: NexusGenConfig,
-  capacity: number,
-  options: GraphOptions,
-): Graph {
-  const g = new GraphBuilder({ name: "decode", ...options });
-  const token = g.input("token", "i32", [1, 1]);
-  const embeddings = embedTokens(g, token, config);
-  const hidden = llamaBody(g, embeddings, config.language, { kind: "cached", capacity });
-  g.output("logits", lmHead(g, hidden, config.language));
-  return g.build();
-}
-
 /** Hidden states [1, S, hidden] -> the picture's embeddings f32 [1, grid * grid, hidden], of the last slots. */
 export function imagineGraph({ language, grid }: NexusGenConfig, options: GraphOptions): Graph {
   const g = new GraphBuilder({ name: "imagine", ...options });
@@ -68,12 +46,4 @@ export function imagineGraph({ language, grid }: NexusGenConfig, options: GraphO
   const out = linear(g, last, { weight: "vision_head.weight", out: language.hiddenSize });
   g.output("embeddings", cast(g, out, "f32"));
   return g.build();
-}
-
-function embedTokens(g: GraphBuilder, ids: Value, { language }: NexusGenConfig): Value {
-  return embedding(g, ids, {
-    weight: `${language.prefix}model.embed_tokens.weight`,
-    rows: language.vocabularySize,
-    width: language.hiddenSize,
-  });
 }

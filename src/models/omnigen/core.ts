@@ -1,23 +1,9 @@
-// OmniGen's core over a prompt: ids -> embeddings, and the pass whose keys and values the velocity field reads.
-import { embedding } from "../../graph/blocks/linear.ts";
+// OmniGen's core over a prompt: the pass whose keys and values the velocity field reads.
 import { llamaBody } from "../../graph/blocks/llama.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph } from "../../graph/graph.ts";
 import type { GraphOptions } from "../family.ts";
 import type { OmniGenConfig } from "./config.ts";
-
-/** ids i32 [1, S] -> embeddings [1, S, hidden]. */
-export function embedGraph({ language }: OmniGenConfig, options: GraphOptions): Graph {
-  const g = new GraphBuilder({ name: "embed", ...options });
-  const ids = g.input("ids", "i32", [1, "S"]);
-  const embeddings = embedding(g, ids, {
-    weight: `${language.prefix}embed_tokens.weight`,
-    rows: language.vocabularySize,
-    width: language.hiddenSize,
-  });
-  g.output("embeddings", embeddings);
-  return g.build();
-}
 
 /**
  * Prompts [rows, length, hidden] -> keys and values of every layer, [rows, length, heads * head size].

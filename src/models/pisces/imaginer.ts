@@ -4,10 +4,11 @@ import type { Session, Tensor } from "../../session/runtime.ts";
 import { CachedEmbeddingCore } from "../../tokens/cached-embedding-core.ts";
 import { generateEmbeddings } from "../../tokens/generate-embeddings.ts";
 import type { StageContext } from "../family.ts";
+import { embedGraph } from "../llama-graphs.ts";
 import { embedIds } from "../prompt-embeddings.ts";
 import { ropeTensors } from "../rope-tensors.ts";
 import type { PiscesConfig } from "./config.ts";
-import { captionGraph, embedGraph, imagineGraph } from "./core.ts";
+import { captionGraph, imagineGraph } from "./core.ts";
 
 // The cache grows in steps of this many slots, so that most captions find a compiled loop.
 const CAPACITY_STEP = 128;

@@ -2,8 +2,9 @@
 import type { Graph } from "../../graph/graph.ts";
 import { openTokenizer, StageBinder, writeStage } from "../bind-stages.ts";
 import type { GraphOptions, StageContext, Stages } from "../family.ts";
+import { embedGraph, prefillGraph } from "../llama-graphs.ts";
 import type { PiscesConfig } from "./config.ts";
-import { captionGraph, embedGraph, imagineGraph, prefillGraph } from "./core.ts";
+import { captionGraph, imagineGraph } from "./core.ts";
 import { PiscesDrawer } from "./drawer.ts";
 import { PiscesImaginer } from "./imaginer.ts";
 import { decoderGraph } from "./latents.ts";

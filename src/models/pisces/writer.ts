@@ -5,7 +5,6 @@ import { resizeBicubic } from "../../pixels/resize.ts";
 import type { StageContext } from "../family.ts";
 import { SeeingWriter } from "../seeing-writer.ts";
 import type { PiscesConfig } from "./config.ts";
-import { decodeGraph, embedGraph, prefillGraph } from "./core.ts";
 import { understandingPrompt, type PiscesTokens } from "./prompt.ts";
 import { pictureSlots, visionGraph } from "./vision.ts";
 
@@ -15,17 +14,9 @@ export function createWriter(
   tokens: PiscesTokens,
 ): Promise<SeeingWriter> {
   const { config, runtime, quantization } = context;
-  const options = { float: runtime.float, quantization };
   return SeeingWriter.create(context, {
     language: config.language,
-    graphs: {
-      embed: embedGraph(config, options),
-      vision: visionGraph(config, options),
-      core: ({ capacity }) => ({
-        prefill: prefillGraph(config, capacity, options),
-        decode: decodeGraph(config, capacity, options),
-      }),
-    },
+    vision: visionGraph(config, { float: runtime.float, quantization }),
     imageSize: config.vision.imageSize,
     pictureSlots: pictureSlots(config),
     preprocess: (picture) => picturePixels(picture, config),
