@@ -2,8 +2,10 @@
 // network, where requests fail, the disk fills up, the host changes a file, and tabs are frozen and killed. What
 // must hold is at the end of the file.
 import { ModelError } from "../../../src/base/errors.ts";
+import type { KeyValue } from "../../../src/weights/key-value.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { Manifest } from "../../../src/weights/manifest.ts";
+import { WeightStore } from "../../../src/weights/weight-store.ts";
 import { FakeLocks } from "../../support/fake-locks.ts";
 import type { Rig, RigResult } from "../rig.ts";
 import { runSeeds } from "../rig.ts";
@@ -72,11 +74,14 @@ function begin(story: Story, name: string): void {
   const { world } = story.shared;
   const tab = new Tab(name, story.shared);
   story.tabs.push(tab);
-  void world.inside(tab.page, async () => {
+  const live = async (): Promise<void> => {
+    // Most pages are opened while others are at work.
+    for (let step = world.random(250); step > 0; step--) await world.step("user");
     await act(story, tab, "orphans", () => tab.store.removeOrphans());
     for (let action = 0; action <= world.random(MAX_ACTIONS); action++)
       await chooseAction(story, tab);
-  });
+  };
+  world.start(tab.page, () => void live());
 }
 
 // Every call ends, and ends well or with an error that says why.
@@ -136,7 +141,7 @@ function checkVersion({ name, versions }: SimModel, { shards }: Manifest): void 
 function disturb(story: Story): void {
   const { shared, models, tabs } = story;
   const { world } = shared;
-  if (world.random(1000) >= 6) return;
+  if (world.random(1000) >= 10) return;
   story.isDisturbed = true;
   const tab = tabs[world.random(tabs.length)];
   switch (world.random(4)) {
@@ -175,6 +180,7 @@ async function end({ shared, models, hasDeleted }: Story): Promise<void> {
   const keys = new Set(await rows.keys());
   const lost = [...acknowledged].filter((key) => !keys.has(key));
   claim(hasDeleted || lost.length === 0, `${lost.length} acknowledged shards are lost`);
+  await checkInstalled(models, rows);
   const tab = new Tab("last", shared);
   let finished = false;
   let failure: unknown;
@@ -186,12 +192,21 @@ async function end({ shared, models, hasDeleted }: Story): Promise<void> {
     await tab.store.removeOrphans(Date.now() + WEEK_MS + 1);
     finished = true;
   };
-  void world.inside(tab.page, () => finish().catch((error: unknown) => (failure = error)));
+  world.start(tab.page, () => void finish().catch((error: unknown) => (failure = error)));
   await world.run();
   if (failure !== undefined) throw failure;
   claim(finished, `the last tab hangs: ${world.log.slice(-5).join("; ")}`);
   const left = await rows.keys();
   claim(left.length === 0, `${left.length} rows are left: ${left.slice(0, 3).join(", ")}`);
+}
+
+// A model that is listed has all of its shards, whatever was deleted while it was stored.
+async function checkInstalled({ list }: Models, rows: KeyValue): Promise<void> {
+  const store = new WeightStore(rows, "memory");
+  for (const { name } of list) {
+    const manifest = await store.readManifest(name);
+    for (const shard of manifest?.shards ?? []) await store.get(shard);
+  }
 }
 
 async function run(count: number, seed: number): Promise<RigResult> {

@@ -47,7 +47,7 @@ export class Tab {
     this.page = { name, isDead: false, frozenUntil: 0 };
     this.#shared = shared;
     this.store = new WeightStore(this.#rows(), "indexeddb");
-    this.#locks = shared.locks?.openTab();
+    this.#locks = shared.locks && this.#openLocks(shared.locks);
   }
 
   /** Ends as a crashed page ends. */
@@ -121,6 +121,18 @@ export class Tab {
     }
     if (isPacked) return repairPacked({ manifest, hashes, source, store, signal });
     return repairShards({ manifest, hashes, sources: { "": source }, store, signal });
+  }
+
+  // A lock that another page gives back is this page's when its turn comes.
+  #openLocks(shared: FakeLocks): Locks & { readonly die: () => void } {
+    const { request, die } = shared.openTab();
+    const { world } = this.#shared;
+    const take = (name: string, options: LockOptions, work: LockGrantedCallback<unknown>) =>
+      request(name, options, async (lock) => {
+        await world.step("lock", this.page);
+        return work(lock);
+      });
+    return { request: take as Locks["request"], die };
   }
 
   // A transaction may be lost with the page before it is committed, or its end may never be heard of.

@@ -1,7 +1,6 @@
 // A small world in which everything that waits is ordered by a seed: reads and writes of the store, requests,
 // pieces of bodies, locks, timers. Time stands still while anything can happen, and jumps when nothing can. The
 // same seed gives the same order, so a failure can be looked at again.
-import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import { pseudoRandom } from "../../support/damage-json.ts";
 
@@ -37,7 +36,8 @@ export class World {
   /** What happened, for looking at a failure. */
   readonly log: string[] = [];
   now = 0;
-  readonly #pages = new AsyncLocalStorage<Page>();
+  /** Whose turn it is: until the next thing happens, all that runs is its. */
+  #current: Page | undefined;
   #waiting: Waiting[] = [];
   #timers: Timer[] = [];
   #lastTimer = 0;
@@ -46,14 +46,17 @@ export class World {
     this.random = pseudoRandom(seed);
   }
 
-  /** Runs work as code of a page. */
-  inside<T>(page: Page, work: () => T): T {
-    return this.#pages.run(page, work);
+  /** Begins work of a page when the world gets to it. */
+  start(page: Page, work: () => void): void {
+    this.#waiting.push({ page, what: "start", go: work });
   }
 
-  /** Resolves when the world gets to it; never for a page that died. */
-  step(what: string): Promise<void> {
-    const page = this.#pages.getStore();
+  /**
+   * Resolves when the world gets to it; never for a page that died.
+   *
+   * @param page - who waits; to be named where another page's turn may be what leads here
+   */
+  step(what: string, page: Page | undefined = this.#current): Promise<void> {
     return new Promise((go) => this.#waiting.push({ page, what, go }));
   }
 
@@ -127,8 +130,7 @@ export class World {
     const chosen = ready[this.random(ready.length)];
     if (!chosen) return false;
     this.#waiting.splice(this.#waiting.indexOf(chosen), 1);
-    this.#note(chosen);
-    chosen.go();
+    this.#go(chosen);
     return true;
   }
 
@@ -146,22 +148,18 @@ export class World {
     this.now = Math.max(this.now, due(next));
     if (next.every === undefined) this.#clear(next.id);
     else next.at = this.now + next.every;
-    this.#note(next);
-    this.#asPage(next);
+    this.#go(next);
     return true;
-  }
-
-  #asPage({ page, go }: Waiting): void {
-    if (page) this.inside(page, go);
-    else go();
   }
 
   #isFrozen({ page }: Waiting): boolean {
     return page !== undefined && page.frozenUntil > this.now;
   }
 
-  #note({ page, what }: Waiting): void {
+  #go({ page, what, go }: Waiting): void {
     this.log.push(`${this.now} ${page?.name ?? "world"} ${what}`);
+    this.#current = page;
+    go();
   }
 
   #setTimer(kind: "every" | undefined): unknown {
@@ -170,7 +168,7 @@ export class World {
 
   #addTimer(go: () => void, ms: number, every: number | undefined): number {
     const id = ++this.#lastTimer;
-    const page = this.#pages.getStore();
+    const page = this.#current;
     this.#timers.push({ id, page, what: `timer ${ms} ms`, go, at: this.now + ms, every });
     return id;
   }
