@@ -45,6 +45,7 @@ async function tell(models: Models, seed: number): Promise<Story> {
     rows: memoryKeyValue(),
     locks: world.chance(70) ? new FakeLocks() : undefined,
     acknowledged: new Set(),
+    lost: new Set(),
     isFull: false,
     accidents: 0,
   };
@@ -175,11 +176,11 @@ function checkRest({ shared, tabs, open, failures, loaded, models, ...story }: S
 
 // When all is well again: nothing that was acknowledged is lost, everything loads, nothing is left behind.
 async function end({ shared, models, hasDeleted }: Story): Promise<void> {
-  const { world, rows, acknowledged, network } = shared;
+  const { world, rows, acknowledged, lost, network } = shared;
   [shared.isFull, shared.accidents, network.faults] = [false, 0, 0];
   const keys = new Set(await rows.keys());
-  const lost = [...acknowledged].filter((key) => !keys.has(key));
-  claim(hasDeleted || lost.length === 0, `${lost.length} acknowledged shards are lost`);
+  for (const key of acknowledged) if (!keys.has(key)) lost.add(key);
+  claim(hasDeleted || lost.size === 0, `${lost.size} acknowledged shards are lost`);
   await checkInstalled(models, rows);
   const tab = new Tab("last", shared);
   let finished = false;

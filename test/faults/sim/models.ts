@@ -33,10 +33,11 @@ export interface Models {
 /** Small shards: a dozen of each model. */
 export const SIM_SHARD_BYTES = 1024;
 const HOST = "https://host.example";
-const SHAPE = [32, 96] as const;
-const NAMES = ["x", "y", "z"];
+const SHAPE = [16, 96] as const;
+// More than a client asks for at once: some are asked for after the file has changed.
+const NAMES = ["u", "v", "w", "x", "y", "z"];
 const DECLARATIONS = NAMES.map((name, index) =>
-  declare(name, SHAPE, index === 2 ? "embedding" : "linear"),
+  declare(name, SHAPE, index === 5 ? "embedding" : "linear"),
 );
 
 /** Makes the models; the same every time. */

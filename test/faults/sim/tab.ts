@@ -30,6 +30,8 @@ export interface Shared {
   readonly locks: FakeLocks | undefined;
   /** Shards whose write was reported as done. */
   readonly acknowledged: Set<string>;
+  /** Acknowledged shards that were deleted; they may have come back since. */
+  readonly lost: Set<string>;
   /** True while the disk is full. */
   isFull: boolean;
   /** Chance of an accident of the database at one operation, in a hundred. */
@@ -137,7 +139,7 @@ export class Tab {
 
   // A transaction may be lost with the page before it is committed, or its end may never be heard of.
   #rows(): KeyValue {
-    const { world, rows, acknowledged } = this.#shared;
+    const { world, rows, acknowledged, lost } = this.#shared;
     const get = async (key: string): Promise<unknown> => {
       await world.step(`get ${key.slice(0, 20)}`);
       this.#accident();
@@ -161,6 +163,7 @@ export class Tab {
           }
           return made;
         });
+        for (const key of made.remove ?? []) if (acknowledged.has(key)) lost.add(key);
         await world.step("commit");
         for (const [key] of made.put ?? []) if (key.startsWith("shard:")) acknowledged.add(key);
       },
