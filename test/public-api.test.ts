@@ -131,7 +131,8 @@ describe("the public API", () => {
     `);
   });
 
-  test("has four operations on the cache", () => {
-    expect(Object.keys(api.cache)).toEqual(["list", "delete", "clear", "usage"]);
+  test("has six operations on the cache", () => {
+    const names = ["list", "delete", "pin", "makeRoom", "clear", "usage"];
+    expect(Object.keys(api.cache)).toEqual(names);
   });
 });

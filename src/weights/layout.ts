@@ -10,7 +10,7 @@ import type { WeightRecipe } from "./recipe.ts";
 import { FLOAT_BYTES } from "./recipe.ts";
 
 /** Bytes of a shard, the last one excepted: one IndexedDB record, one hash, one unit of repair. */
-export const SHARD_BYTES = 16 * 1024 * 1024;
+export const SHARD_BYTES: number = 16 * 1024 * 1024;
 
 /** Source bytes that are converted at once. */
 const ROWS_BYTES = 4 * 1024 * 1024;

@@ -10,7 +10,7 @@ import type { WeightRecipe } from "./recipe.ts";
 export const MANIFEST_VERSION = 1;
 
 /** Most bytes of a shard: larger values make browsers fail (some at 127 MiB), and are never written here. */
-export const MAX_SHARD_BYTES = 64 * 1024 * 1024;
+export const MAX_SHARD_BYTES: number = 64 * 1024 * 1024;
 /** 6.4 TB. */
 const MAX_SHARDS = 100_000;
 const MAX_RANK = 16;

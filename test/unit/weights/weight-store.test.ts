@@ -88,7 +88,7 @@ describe("failures of the database", () => {
   test("without IndexedDB the store lives in memory and says so", async () => {
     const store = await openStore();
     expect(store.kind).toBe("memory");
-    expect(store.note).toMatch(/until the page closes/);
+    expect(store.note).toMatch(/until the model is disposed of or the page closes/);
     expect(await store.get(await store.put(BYTES))).toEqual(BYTES);
   });
 });

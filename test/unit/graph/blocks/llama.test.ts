@@ -82,9 +82,7 @@ async function runPrefix(
   });
   const kept: Inputs = {};
   for (const [name, { values }] of Object.entries(outputs)) {
-    const [kind, layer] = name.split(".");
-    if (kind === "keys") kept[`prefix.${layer}.key`] = values;
-    if (kind === "values") kept[`prefix.${layer}.value`] = values;
+    if (name.startsWith("present.")) kept[name.replace("present.", "prefix.")] = values;
   }
   return { hidden: outputs["hidden"]?.values ?? new Float32Array(), kept };
 }
