@@ -22,6 +22,7 @@ const PAGES: Readonly<Record<string, { readonly root: string; readonly inputs: s
   score: { root: "test/score", inputs: ["index.html"] },
   bench: { root: "test/bench", inputs: ["index.html"] },
   api: { root: "test/e2e/api", inputs: ["index.html"] },
+  faults: { root: "test/faults/browser", inputs: ["index.html"] },
 };
 
 export default defineConfig(({ mode }) => ({

@@ -9,6 +9,7 @@ const FOLDERS = {
   score: "test/score/dist",
   bench: "test/bench/dist",
   api: "test/e2e/api/dist",
+  faults: "test/faults/browser/dist",
 };
 
 /**
