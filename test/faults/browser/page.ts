@@ -11,8 +11,6 @@ export interface DrawRequest {
   readonly seed: number;
   readonly steps: number;
   readonly previewEvery?: number;
-  /** An accident this many milliseconds after the drawing began. */
-  readonly accident?: { readonly what: Accident; readonly afterMs: number };
   /** Aborts at this step. */
   readonly abortAt?: number;
 }
@@ -85,7 +83,7 @@ globalThis.faults = {
 };
 
 async function draw(request: DrawRequest): Promise<DrawReport> {
-  const { seed, steps, previewEvery = 0, accident, abortAt } = request;
+  const { seed, steps, previewEvery = 0, abortAt } = request;
   const started = performance.now();
   const controller = new AbortController();
   const { signal } = controller;
@@ -94,7 +92,6 @@ async function draw(request: DrawRequest): Promise<DrawReport> {
     const { recoveries } = loaded().info;
     return { told, ms: performance.now() - started, recoveries, ...rest };
   };
-  if (accident) setTimeout(() => suffer(accident.what), accident.afterMs);
   const options = { prompt: "a red circle", seed, steps, previewEvery, signal };
   try {
     const run = loaded().generateImage(options);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fail } from "../../../src/base/errors.ts";
-import { ortFailure } from "../../../src/session/failures.ts";
+import { memoryFailure, ortFailure } from "../../../src/session/failures.ts";
 
 describe("ortFailure", () => {
   test.for([
@@ -27,4 +27,23 @@ describe("ortFailure", () => {
     const lost = fail("device-lost", "gone");
     expect(ortFailure("run", "decoder", lost)).toBe(lost);
   });
+});
+
+describe("memoryFailure", () => {
+  test.each(["Array buffer allocation failed", "Invalid array buffer length"])(
+    "takes %s for a worker whose memory ran out",
+    (message) => {
+      expect(memoryFailure(new RangeError(message))).toMatchObject({
+        code: "out-of-memory",
+        details: { exhausted: true },
+      });
+    },
+  );
+
+  test.each([new RangeError("steps must be an integer"), new Error("out of memory"), "out"])(
+    "leaves %s as it is",
+    (error) => {
+      expect(memoryFailure(error)).toBe(error);
+    },
+  );
 });
