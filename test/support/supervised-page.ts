@@ -1,10 +1,10 @@
 // A page whose engine has several lives, over fake workers and a fake clock.
-import { vi } from "vitest";
 import type { LoadProgress } from "../../src/base/events.ts";
 import { loadModel } from "../../src/client/load-model.ts";
 import type { Model } from "../../src/client/model.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { Loader } from "../../src/engine/loader.ts";
+import { FakeClock } from "./fake-clock.ts";
 import { fakeLoader } from "./fake-loader.ts";
 import { fakeModel } from "./fake-model.ts";
 import type { FakeFaults, FakeModel } from "./fake-model.ts";
@@ -21,33 +21,30 @@ export interface Page {
 
 const started: FakeWorker[] = [];
 
+const clock = new FakeClock();
+
 /** Before each test: the clock and the pictures of a page. */
 export function startClock(): void {
-  vi.useFakeTimers({
-    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"],
-  });
-  vi.stubGlobal("ImageData", FakeImageData);
+  clock.install();
+  Object.assign(globalThis, { ImageData: FakeImageData });
 }
 
 /** After each test: ends what is left. */
 export function endPages(): void {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
+  clock.uninstall();
+  Reflect.deleteProperty(globalThis, "ImageData");
   started.splice(0).forEach((worker) => worker.terminate());
+}
+
+/** Time passes; messages between threads are delivered meanwhile. */
+export function pass(milliseconds: number): Promise<void> {
+  return clock.pass(milliseconds);
 }
 
 class FakeImageData {
   readonly data: Uint8ClampedArray;
   constructor(data: Uint8ClampedArray) {
     this.data = data;
-  }
-}
-
-/** Time passes; messages between threads are delivered meanwhile. */
-export async function pass(milliseconds: number): Promise<void> {
-  for (let slice = 0; slice < 50; slice++) {
-    await vi.advanceTimersByTimeAsync(milliseconds / 50);
-    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
