@@ -2,6 +2,7 @@
 // on in a new worker and ends in the very bytes of an undisturbed one, and nothing is told twice.
 import { disturbDrawings, suffer } from "../browser/disturb-drawings.mjs";
 
+/** @type {import("../rig.ts").Rig} */
 export const rig = {
   name: "device-losses",
   what: "the GPU device is lost while a picture is drawn",

@@ -9,6 +9,7 @@ const WARM_UP = 0.3;
 /** Of the mean, for each drawing. */
 const MAX_SLOPE = 0.001;
 
+/** @type {import("../rig.ts").Rig} */
 export const rig = {
   name: "endurance",
   what: "drawings in one tab, a quarter aborted, a tenth on a model loaded anew",

@@ -3,6 +3,7 @@
 import { disturbDrawings } from "../browser/disturb-drawings.mjs";
 import { MANY_CRASHES } from "../browser/open-fault-page.mjs";
 
+/** @type {import("../rig.ts").Rig} */
 export const rig = {
   name: "gpu-crashes",
   what: "the GPU process crashes while a picture is drawn",

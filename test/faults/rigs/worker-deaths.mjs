@@ -2,6 +2,7 @@
 // and the drawing goes on in a new one.
 import { disturbDrawings, suffer } from "../browser/disturb-drawings.mjs";
 
+/** @type {import("../rig.ts").Rig} */
 export const rig = {
   name: "worker-deaths",
   what: "the engine worker dies or freezes while a picture is drawn",
