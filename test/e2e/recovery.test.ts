@@ -10,8 +10,8 @@ const PATIENCE_MS = 600_000;
 
 test.each([deviceLosses, gpuCrashes])(
   "$what: the same picture all the same",
-  async ({ run, slice }) => {
-    expect((await run(slice, 1)).failures).toEqual([]);
+  async (rig) => {
+    expect((await rig.run(rig.slice, 1)).failures).toEqual([]);
   },
   PATIENCE_MS,
 );
