@@ -1,14 +1,13 @@
-// Accidents of a real browser: a lost device, a crashed GPU process, and a browser that gives no GPU any more.
-// The full counts run in `npm run faults`.
+// Accidents of a real browser: a crashed GPU process, and a browser that gives no GPU any more.
+// Lost devices, dying workers and the full counts: `npm run faults`.
 import { expect, test } from "vitest";
 import { MODEL, withFaultPage } from "../faults/browser/open-fault-page.mjs";
-import { rig as deviceLosses } from "../faults/rigs/device-losses.mjs";
 import { rig as gpuCrashes } from "../faults/rigs/gpu-crashes.mjs";
 
 // A model compiles for seconds in software, here once for each of its lives, on a machine that may be busy.
 const PATIENCE_MS = 600_000;
 
-test.each([deviceLosses, gpuCrashes])(
+test.each([gpuCrashes])(
   "$what: the same picture all the same",
   async (rig) => {
     expect((await rig.run(rig.slice, 1)).failures).toEqual([]);
