@@ -17,6 +17,9 @@ export interface DrawingSpec {
   readonly place: "left" | "right" | "top" | "bottom" | "middle" | null;
   /** How the first group's object lies to the second's. */
   readonly relation: "left" | "right" | "above" | "below" | null;
+  /** Where a prompt names the place of every object: all objects, each less than `within` pixels off. */
+  readonly objects?: readonly PlacedObject[];
+  readonly within?: number;
 }
 
 /** An object that an edited picture must show. */
@@ -30,9 +33,13 @@ export interface PlacedObject {
 
 /** Least overlap with a template that counts as a shape. */
 const GOOD = 0.7;
+/** Pixels that an object may be off. */
+const NEAR = 4;
 
 /** Whether a 64x64 RGBA picture is what the spec asks for. */
 export function checkDrawing(pixels: Uint8ClampedArray, spec: DrawingSpec): boolean {
+  const { objects, within = NEAR } = spec;
+  if (objects !== undefined) return showsExactly(pixels, objects, within);
   return fulfils(detect(pixels), spec);
 }
 

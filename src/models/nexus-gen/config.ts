@@ -69,6 +69,9 @@ export interface NexusGenConfig {
   /** Pixels of a picture when nothing else is asked for. */
   readonly width: number;
   readonly height: number;
+  /** Steps of a picture, and guidance of one that is no edit, when nothing else is asked for. */
+  readonly steps: number;
+  readonly guidance: number;
 }
 
 const GENERATION = "generation_decoder/";
@@ -138,6 +141,8 @@ export function parseNexusGenConfig(files: CheckpointFiles, tensors: TensorNames
     negativeLength: own.integer("negative_length", { max: 4096, fallback: 512 }),
     width: own.integer("width", { max: 8192, fallback: 512 }),
     height: own.integer("height", { max: 8192, fallback: 512 }),
+    steps: own.integer("num_inference_steps", { max: 1000, fallback: 50 }),
+    guidance: own.number("guidance_scale", { min: 0, max: 100, fallback: 3 }),
   };
 }
 

@@ -61,9 +61,9 @@ export class NexusDrawer implements DrawStage {
 
   // The scripts' own: guidance 3, but 1 with V2's decoder of edits.
   defaults(images: readonly Pixels[]): DrawDefaults {
-    const { width, height, editing } = this.#config;
-    const guidance = images.length > 0 && editing !== undefined ? 1 : 3;
-    return { width, height, steps: 50, guidance };
+    const { width, height, steps, editing } = this.#config;
+    const guidance = images.length > 0 && editing !== undefined ? 1 : this.#config.guidance;
+    return { width, height, steps, guidance };
   }
 
   async prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {

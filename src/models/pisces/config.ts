@@ -32,6 +32,9 @@ export interface PiscesConfig extends Pick<ScaledVaeConfig, "vae" | "vaeScalingF
   /** Pixels for each latent. */
   readonly latentScale: number;
   readonly tags: ImageTags;
+  /** Steps and guidance of a drawing that nothing else is asked for. */
+  readonly steps: number;
+  readonly guidance: number;
 }
 
 /** Tokens around a picture, as strings. */
@@ -85,6 +88,9 @@ export function parsePiscesConfig(files: CheckpointFiles): PiscesConfig {
       start: config.text("image_start_token", "<|reserved_special_token_0|>"),
       end: config.text("image_end_token", "<|reserved_special_token_1|>"),
     },
+    // Emu2's numbers. https://github.com/baaivision/Emu/blob/main/Emu2/emu/diffusion.py
+    steps: config.integer("num_inference_steps", { max: 1000, fallback: 50 }),
+    guidance: config.number("guidance_scale", { min: 0, max: 100, fallback: 3 }),
   };
 }
 

@@ -19,9 +19,6 @@ export interface DrawerStages {
   readonly paint: ResidentStage<PiscesPainter>;
 }
 
-// Emu2's numbers. https://github.com/baaivision/Emu/blob/main/Emu2/emu/diffusion.py
-const STEPS = 50;
-const GUIDANCE = 3;
 const MAX_SIDE = 4096;
 
 /** The drawing half of a Pisces model. */
@@ -40,8 +37,8 @@ export class PiscesDrawer implements DrawStage {
   }
 
   defaults(): DrawDefaults {
-    const { imageSize } = this.#config;
-    return { width: imageSize, height: imageSize, steps: STEPS, guidance: GUIDANCE };
+    const { imageSize, steps, guidance } = this.#config;
+    return { width: imageSize, height: imageSize, steps, guidance };
   }
 
   async prepare(request: DrawRequest, signal?: AbortSignal): Promise<Drawing> {

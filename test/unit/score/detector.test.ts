@@ -41,6 +41,18 @@ describe.each(pictures)("$name", (picture) => {
   });
 });
 
+test("a prompt that names places wants every object there", () => {
+  const picture = pictures.find(
+    ({ found }) => found.length > 1 && found.every((o) => o.overlap > 0.7),
+  );
+  const { rgb, found, spec } = picture ?? { rgb: "", found: [], spec: undefined };
+  const at = (objects: readonly Found[]): boolean =>
+    spec !== undefined && checkDrawing(rgbaOf(rgb), { ...spec, objects });
+  expect(at(found)).toBe(true);
+  expect(at(found.map((o) => ({ ...o, x: o.x + 5 })))).toBe(false);
+  expect(at(found.slice(1))).toBe(false);
+});
+
 test("a picture of another size is refused", () => {
   expect(() => detect(new Uint8ClampedArray(16))).toThrow(RangeError);
 });

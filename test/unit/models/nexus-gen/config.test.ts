@@ -89,6 +89,12 @@ describe("the published checkpoint", () => {
     expect(count("editing", "edit_decoder/")).toBe(799);
   });
 
+  test("draws in 50 steps with guidance 3, where the file says nothing else", () => {
+    expect(parse()).toMatchObject({ steps: 50, guidance: 3 });
+    const own = { nexus_gen: { num_inference_steps: 20, guidance_scale: 1 } };
+    expect(parse(own)).toMatchObject({ steps: 20, guidance: 1 });
+  });
+
   test("of V1 has one decoder without prefixes and no table", () => {
     expect(parse({}, V1)).toMatchObject({
       hasPrefillTable: false,

@@ -87,6 +87,15 @@ describe("parsePiscesConfig", () => {
     expect(count("vision_tower.")).toBe(412_987_248);
   });
 
+  test("takes a checkpoint's own steps and guidance", () => {
+    expect(parsePiscesConfig(FULL)).toMatchObject({ steps: 50, guidance: 3 });
+    const own = { num_inference_steps: 20, guidance_scale: 1 };
+    expect(parsePiscesConfig(changed("config.json", own))).toMatchObject({
+      steps: 20,
+      guidance: 1,
+    });
+  });
+
   test("reads an earlier layer of the tower without its norm", () => {
     const { vision } = parsePiscesConfig(readPiscesFiles("b"));
     expect(vision).toMatchObject({ layers: 2, hasFinalNorm: false });
