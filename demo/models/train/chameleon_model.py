@@ -6,9 +6,10 @@ import torch.nn.functional as F
 import chameleon_tokens as T
 from chance import pick
 from janus_model import CODES
-from model import HEADS, HIDDEN, LlamaAttention, LlamaBody, attend
+from llama import HEADS, HIDDEN, LlamaAttention, LlamaBody
 from sequence import Sequence
 from tokens import ID as BASE
+from tower import attend
 
 HEAD = HIDDEN // HEADS
 

@@ -6,20 +6,22 @@ import sys
 
 import torch
 
+import llama as L
 import model as M
 import tokens as T
+import tower as W
 from publish import load_vae, load_weights, save_vae, save_weights, write
 from scenes import SIZE
 
 
 def config():
     """config.json with the keys of deepseek-ai/JanusFlow-1.3B; the tower's explicit sizes win over its model_name."""
-    shared = dict(block_out_channels=[M.GEN], hidden_size=M.HIDDEN, layers_in_middle=2, norm_eps=M.EPS, use_bias=True, use_mid_block=True)
+    shared = dict(block_out_channels=[M.GEN], hidden_size=L.HIDDEN, layers_in_middle=2, norm_eps=L.EPS, use_bias=True, use_mid_block=True)
     return dict(
         architectures=["MultiModalityCausalLM"],
         language_config=dict(
-            attn_implementation="eager", hidden_act="silu", hidden_size=M.HIDDEN, intermediate_size=M.FF, max_position_embeddings=256, model_type="llama",
-            num_attention_heads=M.HEADS, num_hidden_layers=M.LAYERS, num_key_value_heads=M.HEADS, rms_norm_eps=M.EPS, rope_theta=10000.0,
+            attn_implementation="eager", hidden_act="silu", hidden_size=L.HIDDEN, intermediate_size=L.FF, max_position_embeddings=256, model_type="llama",
+            num_attention_heads=L.HEADS, num_hidden_layers=L.LAYERS, num_key_value_heads=L.HEADS, rms_norm_eps=L.EPS, rope_theta=10000.0,
             bos_token_id=T.ID[T.BOS], eos_token_id=T.ID[T.EOS], pad_token_id=T.ID[T.PAD], tie_word_embeddings=False, torch_dtype="bfloat16", vocab_size=T.ROWS,
         ),
         model_type="multi_modality",
@@ -33,8 +35,8 @@ def config():
         vision_und_enc_config=dict(
             cls="CLIPVisionTower", model_type="vision_und_enc",
             params=dict(
-                image_size=SIZE, model_name="siglip_large_patch16_384", select_feature="same", select_layer=-1, width=M.VIT, layers=M.VIT_LAYERS,
-                heads=M.VIT_HEADS, patch_size=M.PATCH, mlp_ratio=M.VIT_RATIO,
+                image_size=SIZE, model_name="siglip_large_patch16_384", select_feature="same", select_layer=-1, width=W.VIT, layers=W.VIT_LAYERS,
+                heads=W.VIT_HEADS, patch_size=W.PATCH, mlp_ratio=W.VIT_RATIO,
             ),
         ),
     )

@@ -7,7 +7,7 @@ import sys
 import torch
 
 import chameleon_tokens as T
-import model as M
+import llama as L
 import vq
 from chameleon_model import Chameleon
 from publish import compact, load_weights, save_weights, write
@@ -19,9 +19,9 @@ PREFIX = "model.vqmodel."
 MARKS = [T.BOS, T.PAD, T.EOS, T.UNK, T.EOI, T.BOI, T.EOT, T.IMAGE]  # names of codes are words like any other: nobody types them
 CONFIG = dict(
     architectures=["ChameleonForConditionalGeneration"], attention_bias=False, attention_dropout=0.0, bos_token_id=T.START, eos_token_id=T.END,
-    hidden_act="silu", hidden_size=M.HIDDEN, initializer_range=0.02, intermediate_size=M.FF, max_position_embeddings=512, mlp_bias=False,
-    model_parallel_size=1, model_type="chameleon", num_attention_heads=M.HEADS, num_hidden_layers=M.LAYERS, num_key_value_heads=M.HEADS,
-    pad_token_id=T.ID[T.PAD], rms_norm_eps=M.EPS, rope_parameters=dict(rope_theta=10000.0, rope_type="default"), swin_norm=False, tie_word_embeddings=False,
+    hidden_act="silu", hidden_size=L.HIDDEN, initializer_range=0.02, intermediate_size=L.FF, max_position_embeddings=512, mlp_bias=False,
+    model_parallel_size=1, model_type="chameleon", num_attention_heads=L.HEADS, num_hidden_layers=L.LAYERS, num_key_value_heads=L.HEADS,
+    pad_token_id=T.ID[T.PAD], rms_norm_eps=L.EPS, rope_parameters=dict(rope_theta=10000.0, rope_type="default"), swin_norm=False, tie_word_embeddings=False,
     torch_dtype="bfloat16", use_cache=True, vocab_size=T.ROWS, vocabulary_map=T.ID,
     vq_config=dict(
         attn_resolutions=[vq.SIDE], attn_type="vanilla", base_channels=vq.CH, channel_multiplier=list(vq.MULT), double_latent=False, dropout=0.0,

@@ -7,8 +7,9 @@ import sys
 import torch
 
 import janus_model as J
-import model as M
+import llama as L
 import tokens as T
+import tower as W
 import vq
 from export import PREPROCESSOR
 from publish import load_weights, save_weights, write
@@ -18,22 +19,22 @@ from train_janus import load_vq
 NAMES = {T.IMAGE_BEG: "<begin_of_image>", T.IMAGE_END: "<end_of_image>"}
 PROCESSOR = dict(
     add_special_token=False, ignore_id=-100, image_end_tag="<end_of_image>", image_start_tag="<begin_of_image>", image_tag=T.IMAGE, mask_prompt=True,
-    num_image_tokens=M.TOKENS, pad_tag=T.PAD, processor_class="VLChatProcessor", sft_format="deepseek",
+    num_image_tokens=W.TOKENS, pad_tag=T.PAD, processor_class="VLChatProcessor", sft_format="deepseek",
 )
 
 
 def projector(width, kind):
-    return dict(cls="MlpProjector", model_type=kind, params=dict(depth=2, input_dim=width, n_embed=M.HIDDEN, projector_type="mlp_gelu"))
+    return dict(cls="MlpProjector", model_type=kind, params=dict(depth=2, input_dim=width, n_embed=L.HIDDEN, projector_type="mlp_gelu"))
 
 
 def config():
     """config.json with the keys of Janus-1.3B; the sizes that its code has as constants (tower, VQ) are stated too, and win."""
     return dict(
         architectures=["MultiModalityCausalLM"],
-        aligner_config=projector(M.VIT, "aligner"),
+        aligner_config=projector(W.VIT, "aligner"),
         gen_aligner_config=projector(vq.DIM, "gen_aligner"),
         gen_head_config=dict(
-            cls="vision_head", model_type="gen_head", params=dict(image_token_embed=M.HIDDEN, image_token_size=vq.CODES, n_embed=M.HIDDEN),
+            cls="vision_head", model_type="gen_head", params=dict(image_token_embed=L.HIDDEN, image_token_size=vq.CODES, n_embed=L.HIDDEN),
         ),
         gen_vision_config=dict(
             cls="VQ-16", model_type="gen_vision",
@@ -43,8 +44,8 @@ def config():
             ),
         ),
         language_config=dict(
-            hidden_size=M.HIDDEN, intermediate_size=M.FF, max_position_embeddings=256, model_type="llama", num_attention_heads=M.HEADS,
-            num_hidden_layers=M.LAYERS, num_key_value_heads=M.HEADS, rms_norm_eps=M.EPS, rope_theta=10000.0, bos_token_id=T.ID[T.BOS],
+            hidden_size=L.HIDDEN, intermediate_size=L.FF, max_position_embeddings=256, model_type="llama", num_attention_heads=L.HEADS,
+            num_hidden_layers=L.LAYERS, num_key_value_heads=L.HEADS, rms_norm_eps=L.EPS, rope_theta=10000.0, bos_token_id=T.ID[T.BOS],
             eos_token_id=T.ID[T.EOS], pad_token_id=T.ID[T.PAD], torch_dtype="bfloat16", vocab_size=T.ROWS,
         ),
         model_type="multi_modality",
@@ -52,8 +53,8 @@ def config():
         vision_config=dict(
             cls="CLIPVisionTower", model_type="vision",
             params=dict(
-                image_size=SIZE, model_name="siglip_large_patch16_384", select_feature="same", select_layer=-1, width=M.VIT, layers=M.VIT_LAYERS,
-                heads=M.VIT_HEADS, patch_size=M.PATCH, mlp_ratio=M.VIT_RATIO,
+                image_size=SIZE, model_name="siglip_large_patch16_384", select_feature="same", select_layer=-1, width=W.VIT, layers=W.VIT_LAYERS,
+                heads=W.VIT_HEADS, patch_size=W.PATCH, mlp_ratio=W.VIT_RATIO,
             ),
         ),
     )

@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-import model as M
+import llama as L
 import omnigen_tokens as T
 from omnigen_model import OmniGen, published
 from publish import compact, load_vae, load_weights, save_vae, save_weights, write
@@ -14,12 +14,12 @@ from sequence import LATENT
 from word_tokenizer import word_tokenizer
 
 POSITIONS = 256
-ONES = [1.0] * (M.HIDDEN // M.HEADS // 2)
+ONES = [1.0] * (L.HIDDEN // L.HEADS // 2)
 CONFIG = dict(
     _name_or_path="Phi-3-vision-128k-instruct", architectures=["Phi3ForCausalLM"], attention_bias=False, attention_dropout=0.0, bos_token_id=1,
-    embd_pdrop=0.0, eos_token_id=2, hidden_act="silu", hidden_size=M.HIDDEN, initializer_range=0.02, intermediate_size=M.FF,
-    max_position_embeddings=POSITIONS, model_type="phi3", num_attention_heads=M.HEADS, num_hidden_layers=M.LAYERS, num_key_value_heads=M.HEADS,
-    original_max_position_embeddings=POSITIONS, pad_token_id=None, resid_pdrop=0.0, rms_norm_eps=M.EPS,
+    embd_pdrop=0.0, eos_token_id=2, hidden_act="silu", hidden_size=L.HIDDEN, initializer_range=0.02, intermediate_size=L.FF,
+    max_position_embeddings=POSITIONS, model_type="phi3", num_attention_heads=L.HEADS, num_hidden_layers=L.LAYERS, num_key_value_heads=L.HEADS,
+    original_max_position_embeddings=POSITIONS, pad_token_id=None, resid_pdrop=0.0, rms_norm_eps=L.EPS,
     rope_scaling=dict(long_factor=ONES, short_factor=ONES, type="su"), rope_theta=10000.0, sliding_window=None, tie_word_embeddings=False,
     torch_dtype="bfloat16", use_cache=False, vocab_size=T.ROWS, sample_size=8,
 )

@@ -5,8 +5,9 @@ import torch.nn.functional as F
 
 import vq
 from chance import pick
-from model import HIDDEN, TOKENS, VIT, LanguageModel, VisionTower, layout, pack, question_logits
+from llama import HIDDEN, LanguageModel, layout, pack, question_logits
 from tokens import ID, IMAGE_BEG, PAD
+from tower import TOKENS, VIT, VisionTower
 
 CODES = vq.SIDE * vq.SIDE
 

@@ -9,29 +9,10 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from tokens import ID, IMAGE_BEG, PAD, ROWS
+from llama import HIDDEN, LAYERS, LanguageModel, RMSNorm, layout, pack, question_logits
+from tower import SIDE, TOKENS, VIT, VisionTower
 
-HIDDEN, LAYERS, HEADS, FF = 160, 5, 5, 416
 GEN = 64  # width of the shallow generation encoder; the decoder works on twice that
-VIT, VIT_LAYERS, VIT_HEADS, VIT_RATIO = 96, 3, 3, 4
-PATCH, SIDE = 16, 4  # understanding patch; side of both token grids
-TOKENS = SIDE * SIDE
-EPS = 1e-6
-
-
-def attend(q, k, v, bias):
-    """Attention with an additive bias; written out because the fused kernel's backward is slow on CPUs."""
-    a = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    return (a if bias is None else a + bias).softmax(-1, dtype=torch.float32).to(v.dtype) @ v
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x):
-        return F.rms_norm(x, x.shape[-1:], self.weight, EPS)
 
 
 class GlobalResponseNorm(nn.Module):
@@ -134,121 +115,6 @@ class GenDecoder(nn.Module):
         return self.out_convs[0](self.mid_block(x, cond))
 
 
-class LlamaAttention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        for n in "qkvo":
-            setattr(self, n + "_proj", nn.Linear(HIDDEN, HIDDEN, bias=False))
-
-    def forward(self, x, mask, rope):
-        b, t, _ = x.shape
-        w = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
-        qkv = F.linear(x, w).view(b, t, 3 * HEADS, -1).transpose(1, 2)
-        qk, v = qkv[:, : 2 * HEADS], qkv[:, 2 * HEADS :]
-        cos, sin = rope
-        p, q = qk.chunk(2, -1)
-        qk = torch.cat((p * cos - q * sin, q * cos + p * sin), -1)
-        y = attend(qk[:, :HEADS], qk[:, HEADS:], v, mask)
-        return self.o_proj(y.transpose(1, 2).reshape(b, t, HIDDEN))
-
-
-class LlamaMLP(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.gate_proj = nn.Linear(HIDDEN, FF, bias=False)
-        self.up_proj = nn.Linear(HIDDEN, FF, bias=False)
-        self.down_proj = nn.Linear(FF, HIDDEN, bias=False)
-
-    def forward(self, x):
-        gate, up = F.linear(x, torch.cat((self.gate_proj.weight, self.up_proj.weight))).chunk(2, -1)
-        return self.down_proj(F.silu(gate) * up)
-
-
-class LlamaLayer(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.input_layernorm = RMSNorm(HIDDEN)
-        self.self_attn = LlamaAttention()
-        self.post_attention_layernorm = RMSNorm(HIDDEN)
-        self.mlp = LlamaMLP()
-
-    def forward(self, x, mask, rope):
-        x = x + self.self_attn(self.input_layernorm(x), mask, rope)
-        return x + self.mlp(self.post_attention_layernorm(x))
-
-
-class LlamaBody(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(ROWS, HIDDEN)
-        self.layers = nn.ModuleList(LlamaLayer() for _ in range(LAYERS))
-        self.norm = RMSNorm(HIDDEN)
-
-    def forward(self, x, position, allowed, probe=None):
-        """Normalised states (and the raw states after layer `probe`) of slots at positions (B, T), seeing what is allowed (B, T, T)."""
-        half = HIDDEN // HEADS // 2
-        a = position[:, None, :, None] * 10000 ** (-torch.arange(half) / half)
-        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
-        rope = a.cos().to(dtype), a.sin().to(dtype)
-        mask = torch.zeros(allowed.shape, dtype=dtype).masked_fill(~allowed, -1e4)[:, None]
-        middle = None
-        for i, layer in enumerate(self.layers):
-            x = layer(x, mask, rope)
-            if i == probe:
-                middle = x
-        return self.norm(x), middle
-
-
-class LanguageModel(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.model = LlamaBody()
-        self.lm_head = nn.Linear(HIDDEN, ROWS, bias=False)
-
-
-class VitAttention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.qkv = nn.Linear(VIT, 3 * VIT)
-        self.proj = nn.Linear(VIT, VIT)
-
-    def forward(self, x):
-        b, t, _ = x.shape
-        q, k, v = self.qkv(x).view(b, t, 3, VIT_HEADS, -1).permute(2, 0, 3, 1, 4)
-        return self.proj(attend(q, k, v, None).transpose(1, 2).reshape(b, t, VIT))
-
-
-class VitBlock(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.norm1 = nn.LayerNorm(VIT, EPS)
-        self.attn = VitAttention()
-        self.norm2 = nn.LayerNorm(VIT, EPS)
-        self.mlp = nn.ModuleDict(dict(fc1=nn.Linear(VIT, VIT_RATIO * VIT), fc2=nn.Linear(VIT_RATIO * VIT, VIT)))
-
-    def forward(self, x):
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm2(x))))
-
-
-class VisionTower(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.patch_embed = nn.ModuleDict(dict(proj=nn.Conv2d(3, VIT, PATCH, PATCH)))
-        self.pos_embed = nn.Parameter(torch.randn(1, TOKENS, VIT) * 0.02)
-        self.blocks = nn.ModuleList(VitBlock() for _ in range(VIT_LAYERS))
-        self.norm = nn.LayerNorm(VIT, EPS)
-
-    def forward(self, x):
-        b = x.shape[0]
-        x = x.view(b, 3, SIDE, PATCH, SIDE, PATCH).permute(0, 2, 4, 1, 3, 5).reshape(b, TOKENS, -1)
-        proj = self.patch_embed.proj
-        x = F.linear(x, proj.weight.flatten(1), proj.bias).float() + self.pos_embed
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
-
-
 class JanusFlow(nn.Module):
     def __init__(self):
         super().__init__()
@@ -306,44 +172,6 @@ class JanusFlow(nn.Module):
         """Next-token logits (B*K, T) of K questions about each picture (`question_logits`)."""
         block = torch.cat((self.beg_of_und_embed.expand(len(features), 1, -1), self.vision_und_enc_aligner(features).float()), 1)
         return question_logits(self.language_model, block, start, asked)
-
-
-def question_logits(language_model, block, start, asked):
-    """Next-token logits (B*K, T) of K questions about each picture, whose start and tokens are `block` (B, 1 + 16, H).
-
-    `start` holds the ids that come before the question (the same for all), asked (B*K, T) the right-padded rest.
-    """
-    b = len(block)
-    each, width = len(asked) // b, len(start)
-    body = language_model.model
-    x = body.embed_tokens(torch.tensor(start)).expand(b, -1, -1)
-    at = start.index(ID[IMAGE_BEG])
-    rest = body.embed_tokens(asked).view(b, each * asked.shape[1], HIDDEN)
-    x = torch.cat((x[:, :at], block, x[:, at + 1 + TOKENS :], rest), 1)
-    length = torch.full((b,), width)
-    y = body(x, *layout(torch.ones(b, width, dtype=torch.bool), length, each, asked.shape[1]))[0]
-    return language_model.lm_head(y[:, width:].reshape(b * each, asked.shape[1], HIDDEN)).float()
-
-
-def layout(visible, length, each, size):
-    """Positions (B, T) and allowed attention (B, T, T) of sequences: a right-padded prefix, then `each` blocks of `size` that share it."""
-    b, width = visible.shape
-    slot = torch.arange(each * size)
-    position = torch.cat((torch.arange(width).expand(b, -1), length[:, None] + (slot % size)[None]), 1)
-    segment = torch.cat((torch.zeros(width, dtype=torch.long), 1 + slot // size))
-    total = torch.arange(width + each * size)
-    same = (total[:, None] >= total[None]) & ((segment[None] == 0) | (segment[:, None] == segment[None]))
-    shown = torch.cat((visible, torch.ones(b, each * size, dtype=torch.bool)), 1)
-    return position, (same[None] & shown[:, None]) | (total[:, None] == total[None])[None]
-
-
-def pack(rows):
-    """Right-padded ids and lengths of prompts of different length."""
-    length = torch.tensor([len(r) for r in rows])
-    ids = torch.full((len(rows), int(length.max())), ID[PAD])
-    for i, r in enumerate(rows):
-        ids[i, : len(r)] = torch.tensor(r)
-    return ids, length
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import omnigen_tokens as T
-from model import HIDDEN, LAYERS, LlamaBody
+from llama import HIDDEN, LAYERS, LlamaBody
 from sequence import LATENT, PATCH, SIDE, Sequence, latents, patches
 
 TIME, TABLE, BASE = 256, 192, 64

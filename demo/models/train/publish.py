@@ -19,16 +19,16 @@ def compact(content):
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
-def save_weights(folder, tensors, exact=(), dtype=torch.bfloat16):
-    """model.safetensors; tensors named in `exact` stay f32."""
+def save_weights(folder, tensors, exact=(), dtype=torch.bfloat16, name="model"):
+    """`name`.safetensors; tensors named in `exact` stay f32."""
     os.makedirs(folder, exist_ok=True)
     kept = {k: (v.float() if k in exact else v.to(dtype)).contiguous().clone() for k, v in tensors.items()}
-    save_file(kept, folder + "/model.safetensors", {"format": "pt"})
+    save_file(kept, f"{folder}/{name}.safetensors", {"format": "pt"})
 
 
-def load_weights(folder):
-    """The tensors of model.safetensors in f32."""
-    return {k: v.float() for k, v in load_file(folder + "/model.safetensors").items()}
+def load_weights(folder, name="model"):
+    """The tensors of `name`.safetensors in f32."""
+    return {k: v.float() for k, v in load_file(f"{folder}/{name}.safetensors").items()}
 
 
 def save_vae(work, folder, encoder):

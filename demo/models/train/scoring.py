@@ -7,11 +7,13 @@ from PIL import Image
 import detector
 import edits
 import scenes as S
+import settled
 from progress import contact_sheet, held_out_prompts, held_out_questions
 from prompts import TASKS, fulfils
 from questions import KINDS
 
 EACH, QUESTIONS, COLUMNS = (34, 33, 34, 33, 33, 33), 200, 20
+SETTLED = (20, 20, 20, 20, 20, 20, 80)  # of settled.TASKS
 
 
 def prompt_set():
@@ -58,26 +60,41 @@ def write_sheet(path, pictures):
     Image.fromarray(flat).save(path, optimize=True)
 
 
-def write_sets(out, prompts, questions=(), pictures=None):
-    """prompts.json, and questions.json with questions.png for models that see."""
-    write(out + "/prompts.json", [{k: p[k] for k in ("task", "prompt", "seed", "spec")} for p in prompts])
+def write_sets(out, prompts, questions=(), pictures=None, items=None):
+    """prompts.json (`items`, where a prompt is more than its own keys), and questions.json with questions.png for models that see."""
+    write(out + "/prompts.json", items or [{k: p[k] for k in ("task", "prompt", "seed", "spec")} for p in prompts])
     if len(questions):
         write(out + "/questions.json", [dict(kind=q["kind"], question=q["question"], answers=q["answers"], image=i) for i, q in enumerate(questions)])
         write_sheet(out + "/questions.png", pictures)
 
 
-def results(prompts, good, questions=(), said=()):
+def results(prompts, good, questions=(), said=(), tasks=TASKS):
     """The entries `drawing` and (for models that see) `questions` of reference.json."""
-    found = dict(drawing=dict(totals=by("task", TASKS, prompts, good), verdicts=good))
+    found = dict(drawing=dict(totals=by("task", tasks, prompts, good), verdicts=good))
     if len(questions):
         right = [s in q["answers"] for s, q in zip(said, questions)]
         found["questions"] = dict(totals=by("kind", KINDS, questions, right), answers=said, verdicts=right)
     return found
 
 
-def samples(path, images, prompts):
+def settled_set(rng):
+    """200 held-out captions with one answer, each with the seed of its noise."""
+    return [dict(p, seed=1000 + i) for i, p in enumerate(settled.held_out_captions(SETTLED, rng))]
+
+
+def check_settled(prompts):
+    """The scenes that captions are drawn as must score 1.0."""
+    assert all(settled.fulfils(S.render(p["scene"]), p) for p in prompts)
+
+
+def settled_results(prompts, images, questions=(), said=()):
+    """`results` of captions with one answer."""
+    return results(prompts, [settled.fulfils(i, p) for i, p in zip(images, prompts)], questions, said, settled.TASKS)
+
+
+def samples(path, images, prompts, tasks=TASKS):
     """The README's sheet: four pictures of every task."""
-    shown = [i for t in TASKS for i in [k for k, p in enumerate(prompts) if p["task"] == t][:4]]
+    shown = [i for t in tasks for i in [k for k, p in enumerate(prompts) if p["task"] == t][:4]]
     contact_sheet([images[i] for i in shown], [prompts[i]["prompt"] for i in shown], 8, path)
 
 

@@ -17,9 +17,11 @@ import torch.nn.functional as F
 import torch.multiprocessing as mp
 
 from batches import Drawings, Questions
-from model import HIDDEN, SIDE, VIT, JanusFlow, pack
+from llama import HIDDEN, pack
+from model import JanusFlow
 from progress import SYNC, Progress
 from tokens import START
+from tower import SIDE, VIT
 
 PROCESSES = 2
 PROMPTS, NOISES, PICTURES, EACH = 16, 2, 6, 3  # per process and step: prompts, noises for each; pictures, questions on each

@@ -15,7 +15,8 @@ import trainer
 import vae as V
 from batches import Drawings, Questions
 from janus_model import Janus, draw_codes, unconditional
-from model import JanusFlow, pack
+from llama import pack
+from model import JanusFlow
 from progress import answers, contact_sheet, held_out_prompts, held_out_questions
 from prompts import TASKS, fulfils
 from questions import KINDS

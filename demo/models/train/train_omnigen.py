@@ -15,7 +15,8 @@ import scenes as S
 import trainer
 import vae as V
 from batches import Drawings
-from model import HIDDEN, JanusFlow
+from llama import HIDDEN
+from model import JanusFlow
 from omnigen_model import OmniGen, draw, noisy, start
 from progress import contact_sheet, held_out_prompts
 from prompts import TASKS, fulfils

@@ -1,4 +1,4 @@
-"""Trains a model for a given number of seconds in two processes of one thread each, whose weights are averaged every few steps.
+"""Trains a model for a given number of seconds in two processes (or one) of one thread each, whose weights are averaged every few steps.
 
 A task (see `Task`) says what is trained on what. Weights and optimiser state meet in shared memory, so that a process that has to
 wait for the processor holds up the other only every SYNC steps. `<folder>/<name>.pt` holds the averaged and the raw weights.
@@ -22,6 +22,7 @@ class Task:
     rate, warmup, floor = 1.5e-3, 100, 0.02
     check_every = 300  # seconds
     images = 0  # pictures of one step of one process
+    processes = PROCESSES
 
     def __init__(self, folder, rank):
         """Sets `model`, and `heads` where something is trained that is not shipped."""
@@ -60,7 +61,7 @@ class Report:
         floating = [k for k in own if own[k].is_floating_point()]
         torch._foreach_lerp_([self.average[k] for k in floating], [own[k] for k in floating], 1 - keep)
         if step % EVERY == 0:
-            seen = step * self.task.images * PROCESSES
+            seen = step * self.task.images * self.task.processes
             print(f"{step} {self.spent():.0f}s {seen / self.spent():.0f} img/s", *(f"{n} {m:.4f}" for n, m in zip(names, self.means)), flush=True)
             self.save()
         if self.spent() > self.next:
@@ -146,7 +147,7 @@ def run(kind, folder, seconds, resume=None):
     task = kind(folder, -1)
     count = sum(p.numel() for m in (task.model, task.heads) for p in m.parameters())
     print(task.name, "parameters", sum(p.numel() for p in task.model.parameters()), flush=True)
-    shared = torch.zeros(PROCESSES, 3 * count).share_memory_()
+    shared = torch.zeros(kind.processes, 3 * count).share_memory_()
     clock = torch.zeros(1, dtype=torch.float64).share_memory_()
-    barrier = mp.get_context("spawn").Barrier(PROCESSES)
-    mp.spawn(work, (kind, folder, seconds, resume, shared, clock, barrier), nprocs=PROCESSES)
+    barrier = mp.get_context("spawn").Barrier(kind.processes)
+    mp.spawn(work, (kind, folder, seconds, resume, shared, clock, barrier), nprocs=kind.processes)
