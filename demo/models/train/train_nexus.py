@@ -67,7 +67,7 @@ class Edits:
 class TowerTask(trainer.Task):
     """Learns what JanusFlow's tower sees, the latents of pictures, and to be asked about by JanusFlow's core, which stays as it is."""
 
-    name, images, rate, check_every = "nexus-tower", SEEN + FREE, 2e-3, 150
+    name, images, processes, rate, check_every = "nexus-tower", SEEN + FREE, 1, 2e-3, 1e9
 
     def __init__(self, folder, rank):
         self.folder, self.model, self.heads = folder, Tower(), torch.nn.Module()
@@ -120,7 +120,7 @@ class TowerTask(trainer.Task):
 class CoreTask(trainer.Task):
     """Learns captions, edits and questions; the tower is done."""
 
-    name, images, processes, rate, check_every = "nexus", CAPTIONS + EDITS, 1, 1.5e-3, 300
+    name, images, processes, rate, check_every = "nexus", CAPTIONS + EDITS, 1, 1.5e-3, 420
 
     def __init__(self, folder, rank):
         self.folder, self.model, self.heads = folder, NexusGen(), torch.nn.Module()

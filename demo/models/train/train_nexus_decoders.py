@@ -27,7 +27,7 @@ BATCH, NOISE, DROP, STEPS = 64, 0.6, 0.05, 20
 class DecoderTask(trainer.Task):
     """What both have in common."""
 
-    images, processes, rate, check_every, edits = BATCH, 1, 2e-3, 150, False
+    images, processes, rate, check_every, edits = BATCH, 1, 2e-3, 1e9, False
 
     def __init__(self, folder, rank):
         self.folder, self.model, self.heads = folder, Decoder(self.edits), torch.nn.Module()

@@ -33,7 +33,7 @@ PAINTED, FAULTS = 64, 0.5
 
 
 class CoreTask(trainer.Task):
-    name, images, processes, rate, check_every = "pisces", CAPTIONS, 1, 1.5e-3, 240
+    name, images, processes, rate, check_every = "pisces", CAPTIONS, 1, 1.5e-3, 270
 
     def __init__(self, folder, rank):
         self.folder = folder
@@ -78,7 +78,7 @@ class CoreTask(trainer.Task):
 
 
 class UnetTask(trainer.Task):
-    name, images, processes, rate, check_every = "pisces-unet", PAINTED, 1, 2e-3, 150
+    name, images, processes, rate, check_every = "pisces-unet", PAINTED, 1, 2e-3, 1e9
 
     def __init__(self, folder, rank):
         self.folder = folder

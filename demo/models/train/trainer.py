@@ -78,7 +78,7 @@ class Report:
         model = self.task.model
         raw = {k: v.clone() for k, v in model.state_dict().items()}
         model.load_state_dict(self.average)
-        torch.set_num_threads(2)
+        torch.set_num_threads(self.task.processes)
         with torch.no_grad():
             self.task.check(title)
         torch.set_num_threads(1)
