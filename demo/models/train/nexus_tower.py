@@ -1,4 +1,4 @@
-"""Qwen2.5-VL's vision tower, small; its tokens hold two things in directions of their own: what JanusFlow's tower sees, and the latents.
+"""Qwen2.5-VL's vision tower, small; its tokens hold, in directions of their own, what JanusFlow's tower sees, the latents, and their place.
 
 Patches of 8 pixels, four of them one token of 16 pixels. Here they lie token by token; Qwen's own order is by windows, which attention does
 not notice.
@@ -94,15 +94,10 @@ class Space(nn.Module):
         super().__init__()
         self.aligner = aligner.requires_grad_(False)
         beside = torch.linalg.svd(aligner.weight.detach())[0][:, aligner.weight.shape[1] :]
-        self.register_buffer("latent", beside[:, :LATENT].contiguous())  # (HIDDEN, 16)
         self.register_buffer("vector", beside[:, : LATENT + TOKENS].contiguous())  # (HIDDEN, 32): latents, places
 
-    def seen(self, features, z):
-        """What the tower should say: JanusFlow's features (B, 16, 96), and patches of latents (B, 16, 16)."""
-        return self.aligner(features).float() + z @ self.latent.T
-
     def embeddings(self, vectors):
-        """Vectors (B, 16, 32) of a picture that is drawn -> (B, 16, HIDDEN)."""
+        """Vectors (B, 16, 32) of a picture -> (B, 16, HIDDEN)."""
         return vectors @ self.vector.T
 
     def vectors(self, embeddings):

@@ -27,10 +27,11 @@ from progress import contact_sheet, held_out_questions
 from questions import KINDS
 from scoring import by
 from sequence import LATENT, patches
-from settled_batches import Captions, picture_of, vectors_of
+from settled_batches import PLACE, Captions, picture_of, vectors_of
+from tower import TOKENS
 
 SEEN, FREE, EACH = 20, 12, 2  # of the tower: scenes with latents, scenes with questions
-CAPTIONS, EDITS, PICTURES = 14, 16, 5  # of the core
+CAPTIONS, EDITS, PICTURES = 12, 22, 4  # of the core; at first 14, 16, 5
 
 
 def load_flow(folder):
@@ -65,7 +66,11 @@ class Edits:
 
 
 class TowerTask(trainer.Task):
-    """Learns what JanusFlow's tower sees, the latents of pictures, and to be asked about by JanusFlow's core, which stays as it is."""
+    """Learns what JanusFlow's tower sees, the latents of pictures, places, and to be asked about by JanusFlow's core, which stays as it is.
+
+    Rotary positions tell a tower only how far apart patches are. Where they are it learns from what else it sees, and has to be asked for: a core
+    that is to repeat a patch of an edited picture finds it by its place.
+    """
 
     name, images, processes, rate, check_every = "nexus-tower", SEEN + FREE, 1, 2e-3, 1e9
 
@@ -99,10 +104,11 @@ class TowerTask(trainer.Task):
             made = self.model(pixels)
             logits = self.said(made[SEEN:], asked)
             answer = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=-100)
-        latent = made @ self.space.latent
-        other = made - latent @ self.space.latent.T
-        seen = (other - features).pow(2).mean() / features.var()
-        return dict(seen=seen, latents=(latent[:SEEN] - patches(z)).pow(2).mean(), answer=0.3 * answer)
+        own = self.space.vectors(made)
+        latent, place = own.split((LATENT, TOKENS), -1)
+        seen = (made - self.space.embeddings(own) - features).pow(2).mean() / features.var()
+        places = (place - PLACE * torch.eye(TOKENS)).pow(2).mean()
+        return dict(seen=seen, latents=(latent[:SEEN] - patches(z)).pow(2).mean(), places=places, answer=0.3 * answer)
 
     def check(self, title):
         with torch.autocast("cpu", torch.bfloat16):

@@ -28,7 +28,7 @@ from sequence import LATENT
 from settled_batches import Captions, disturbed, picture_of, vectors_of
 from tokens import START
 
-CAPTIONS, PICTURES, EACH, DROP, NOISE = 28, 4, 3, 0.04, 0.8
+CAPTIONS, PICTURES, EACH, DROP, NOISE = 28, 8, 3, 0.04, 0.8  # the first 19 minutes: 4 pictures
 PAINTED, FAULTS = 64, 0.5
 
 
