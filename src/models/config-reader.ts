@@ -48,6 +48,14 @@ export class ConfigReader {
     return Number(value);
   }
 
+  /** A number of attention heads, which share the width among them. */
+  heads(key: string, width: number, rule: IntegerRule): number {
+    const heads = this.integer(key, rule);
+    if (width % heads === 0) return heads;
+    const message = `${this.#place}: ${heads} heads (${key}) do not divide a width of ${width}.`;
+    throw fail("checkpoint-invalid", message, { place: this.#place, key });
+  }
+
   /** A finite number from min to max. */
   number(key: string, { min, max, fallback }: NumberRule): number {
     const value = this.#value(key) ?? fallback;

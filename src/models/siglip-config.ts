@@ -35,20 +35,22 @@ const SIGLIP_TOWERS: Readonly<Record<string, Readonly<Record<string, number>>>> 
 export function readSiglipConfig(params: ConfigReader, prefix: string): SiglipConfig {
   const modelName = params.text("model_name", "siglip_large_patch16_384");
   const tower = SIGLIP_TOWERS[modelName] ?? {};
-  const size = (key: string, max: number): number => {
+  const rule = (key: string, max: number): { max: number; fallback?: number } => {
     const fallback = tower[key];
-    return params.integer(key, fallback === undefined ? { max } : { max, fallback });
+    return fallback === undefined ? { max } : { max, fallback };
   };
+  const size = (key: string, max: number): number => params.integer(key, rule(key, max));
+  const width = size("width", 16384);
   const layers = size("layers", 200);
   const selected = params.integer("select_layer", { min: -200, max: 200, fallback: -2 });
   return {
     prefix,
     imageSize: params.integer("image_size", { max: 4096, fallback: 336 }),
     patchSize: size("patch_size", 256),
-    width: size("width", 16384),
+    width,
     // create_siglip_vit: a negative select_layer counts from the end.
     layers: Math.min(layers, selected <= 0 ? layers + selected + 1 : selected),
-    heads: size("heads", 256),
+    heads: params.heads("heads", width, rule("heads", 256)),
     mlpRatio: params.number("mlp_ratio", { min: 0.1, max: 32, fallback: tower["mlp_ratio"] ?? 4 }),
   };
 }

@@ -142,6 +142,7 @@ function readTransformers(config: ConfigReader): ArchitectureParts {
     width: picture.integer("embed_dim", { max: 65536, fallback: 8 }),
     codes: picture.integer("num_embeddings", { max: 1 << 20, fallback: 16384 }),
   };
+  const width = tower.integer("hidden_size", { max: 16384, fallback: 1024 });
   return {
     names,
     language,
@@ -149,9 +150,9 @@ function readTransformers(config: ConfigReader): ArchitectureParts {
       ...names.vision,
       imageSize: tower.integer("image_size", { max: 4096, fallback: 384 }),
       patchSize: tower.integer("patch_size", { max: 256, fallback: 16 }),
-      width: tower.integer("hidden_size", { max: 16384, fallback: 1024 }),
+      width,
       layers: tower.integer("num_hidden_layers", { max: 200, fallback: 24 }),
-      heads: tower.integer("num_attention_heads", { max: 256, fallback: 16 }),
+      heads: tower.heads("num_attention_heads", width, { max: 256, fallback: 16 }),
       mlpRatio: tower.number("mlp_ratio", { min: 0.1, max: 32, fallback: 4 }),
     },
     alignerLayers: tower.integer("depth", depth),

@@ -209,11 +209,12 @@ function readLanguage(config: ConfigReader): Pick<NexusGenConfig, "language" | "
 
 // Defaults are those of the authors' Qwen2_5_VLVisionConfig, on which the published file relies.
 function readVision(config: ConfigReader): QwenVisionConfig {
+  const width = config.integer("hidden_size", { max: 16384, fallback: 3584 });
   return {
     prefix: "visual.",
-    width: config.integer("hidden_size", { max: 16384, fallback: 3584 }),
+    width,
     layers: config.integer("depth", { max: 200, fallback: 32 }),
-    heads: config.integer("num_heads", { max: 256, fallback: 16 }),
+    heads: config.heads("num_heads", width, { max: 256, fallback: 16 }),
     intermediateSize: config.integer("intermediate_size", { max: 1 << 20, fallback: 3420 }),
     patchSize: config.integer("patch_size", { max: 256, fallback: 14 }),
     temporalPatchSize: config.integer("temporal_patch_size", { max: 16, fallback: 2 }),

@@ -101,15 +101,12 @@ function readVision(config: ConfigReader): SiglipConfig {
   const selected = config.integer("vision_feature_layer", { min: -layers, max: -1, fallback: -1 });
   const width = vision.integer("hidden_size", { max: 16384, fallback: 1152 });
   const inner = vision.integer("intermediate_size", { max: 65536, fallback: 4304 });
-  const heads = vision.integer("num_attention_heads", { max: 256, fallback: 16 });
+  const heads = vision.heads("num_attention_heads", width, { max: 256, fallback: 16 });
   const imageSize = vision.integer("image_size", { max: 4096, fallback: 384 });
   const patchSize = vision.integer("patch_size", { max: 256, fallback: 14 });
   const activation = vision.text("hidden_act", "gelu_pytorch_tanh");
   if (activation !== "gelu_pytorch_tanh" && activation !== "gelu") {
     throw fail("unsupported-model", `vision_config: hidden_act ${activation} is not supported.`);
-  }
-  if (width % heads !== 0) {
-    throw fail("checkpoint-invalid", `vision_config: ${heads} heads do not divide ${width}.`);
   }
   return {
     prefix: "vision_tower.vision_model.",

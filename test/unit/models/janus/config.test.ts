@@ -93,6 +93,7 @@ describe("parseJanusConfig", () => {
     ["an aligner to elsewhere", "gen_aligner_config", { n_embed: 7 }],
     ["a head for other codes", "gen_head_config", { image_token_size: 7 }],
     ["pictures of no whole codes", "vision_config", { image_size: 376 }],
+    ["a tower whose heads do not divide it", "vision_config", { heads: 7 }],
   ])("refuses %s as checkpoint-invalid", (_, key, params) => {
     expect(() => parseJanusConfig(withPart(key, params))).toThrow(
       expect.objectContaining({ code: "checkpoint-invalid" }),
@@ -112,6 +113,15 @@ describe("parseJanusConfig", () => {
     const vq_config = { ...config.vq_config, projection_dim: 48 };
     expect(() => parseJanusConfig({ "config.json": { ...config, vq_config } })).toThrow(
       expect.objectContaining({ code: "checkpoint-invalid" }),
+    );
+  });
+
+  test("refuses transformers' towers whose heads do not divide them", () => {
+    const files = readCheckpointFiles(janusCheckpoint("a-transformers"));
+    const config = files["config.json"] as { vision_config: object };
+    const vision_config = { ...config.vision_config, num_attention_heads: 7 };
+    expect(() => parseJanusConfig({ "config.json": { ...config, vision_config } })).toThrow(
+      /7 heads \(num_attention_heads\) do not divide/,
     );
   });
 

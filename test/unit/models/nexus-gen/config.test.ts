@@ -109,6 +109,7 @@ describe("what is refused", () => {
   test.each([
     { change: { rope_scaling: { mrope_section: [16, 24, 20] } }, code: "checkpoint-invalid" },
     { change: { num_key_value_heads: 5 }, code: "checkpoint-invalid" },
+    { change: { vision_config: { num_heads: 15 } }, code: "checkpoint-invalid" },
     { change: { hidden_size: "many" }, code: "checkpoint-invalid" },
     { change: { nexus_gen: { decoder: { heads: 23 } } }, code: "checkpoint-invalid" },
     { change: { rope_scaling: { rope_type: "yarn" } }, code: "unsupported-model" },
