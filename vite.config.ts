@@ -2,7 +2,7 @@
 //   vite build --mode workers   the package's workers and their wasm files: dist/workers, dist/assets
 //   vite build --mode client    the package's main thread: dist/index.js
 //   vite build --mode cli       the command line, for Node: dist/cli (all three: npm run build)
-//   vite build --mode demo      the demo as a static site: demo/dist (also score, bench and api, for their runners)
+//   vite build --mode demo      the demo as a static site: demo/dist (also score, bench, api, faults and storage, for their runners)
 //   vitest --project <ring>     unit (Node), browser (Chromium), e2e (the built demo in Chromium)
 import { cp, readdir } from "node:fs/promises";
 import { existsSync } from "node:fs";
@@ -23,6 +23,7 @@ const PAGES: Readonly<Record<string, { readonly root: string; readonly inputs: s
   bench: { root: "test/bench", inputs: ["index.html"] },
   api: { root: "test/e2e/api", inputs: ["index.html"] },
   faults: { root: "test/faults/browser", inputs: ["index.html"] },
+  storage: { root: "test/faults/storage", inputs: ["index.html"] },
 };
 
 export default defineConfig(({ mode }) => ({

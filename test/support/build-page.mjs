@@ -10,6 +10,7 @@ const FOLDERS = {
   bench: "test/bench/dist",
   api: "test/e2e/api/dist",
   faults: "test/faults/browser/dist",
+  storage: "test/faults/storage/dist",
 };
 
 /**

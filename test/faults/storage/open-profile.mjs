@@ -1,0 +1,76 @@
+// A Chromium with a profile on disk that can be killed as a power switch kills it, and opened again.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { launchOptions } from "../../support/chromium.mjs";
+
+/** @typedef {{ hash: string, bytes: number }} ShardRef */
+
+/**
+ * @typedef {object} OpenProfile
+ * @property {import("playwright").BrowserContext} context
+ * @property {import("playwright").Page} page - where `storage` is there
+ * @property {ShardRef[]} acknowledged - shards whose writes were reported as done
+ * @property {() => Promise<void>} kill - SIGKILL to every process of the browser
+ * @property {() => Promise<void>} close
+ */
+
+/**
+ * Opens the page of the storage rigs in a browser of its own.
+ *
+ * @param {string} profile - folder
+ * @param {string} url
+ * @returns {Promise<OpenProfile>}
+ */
+export async function openProfile(profile, url) {
+  const { chromium } = await import("playwright");
+  const context = await chromium.launchPersistentContext(profile, launchOptions());
+  /** @type {ShardRef[]} */
+  const acknowledged = [];
+  await context.exposeFunction("acknowledge", (/** @type {ShardRef} */ shard) => {
+    acknowledged.push(shard);
+  });
+  const page = context.pages()[0] ?? (await context.newPage());
+  await openStorage(page, url);
+  return {
+    context,
+    page,
+    acknowledged,
+    async kill() {
+      const closed = new Promise((resolve) => context.once("close", resolve));
+      process.kill(-browserProcess(profile), "SIGKILL");
+      await closed;
+    },
+    close: () => context.close(),
+  };
+}
+
+/** Goes to the page of the storage rigs. @param {import("playwright").Page} page @param {string} url */
+export async function openStorage(page, url) {
+  page.setDefaultTimeout(0);
+  await page.goto(url);
+  await page.waitForFunction(() => globalThis.storage !== undefined);
+}
+
+/** A profile that is deleted afterwards. @template T @param {(profile: string) => Promise<T>} use */
+export async function withProfile(use) {
+  const profile = mkdtempSync(join(tmpdir(), "web-umm-profile-"));
+  try {
+    return await use(profile);
+  } finally {
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Playwright starts a browser as the leader of a process group. @param {string} profile */
+function browserProcess(profile) {
+  return Number(
+    execFileSync("pgrep", ["-o", "-f", "--", `--user-data-dir=${profile}`], { encoding: "utf8" }),
+  );
+}
+
+/** @param {unknown} isTrue @param {string} what @throws Error */
+export function claim(isTrue, what) {
+  if (!isTrue) throw new Error(what);
+}
