@@ -17,6 +17,8 @@ const EMBEDDED_MODELS: Readonly<Record<string, string>> = {
   "tiny-janusflow": "tiny JanusFlow",
   "tiny-janus": "tiny Janus",
   "tiny-omnigen": "tiny OmniGen",
+  "tiny-nexusgen": "tiny Nexus-Gen",
+  "tiny-pisces": "tiny Pisces",
 };
 
 const PHASES: Readonly<Record<LoadPhase, string>> = {

@@ -31,7 +31,7 @@ from settled_batches import PLACE, Captions, picture_of, vectors_of
 from tower import TOKENS
 
 SEEN, FREE, EACH = 20, 12, 2  # of the tower: scenes with latents, scenes with questions
-CAPTIONS, EDITS, PICTURES = 12, 22, 4  # of the core; at first 14, 16, 5
+CAPTIONS, EDITS, PICTURES = 8, 18, 12  # of the core, in its last minutes; at first 14, 16, 5, then 12, 22, 4
 
 
 def load_flow(folder):
@@ -126,7 +126,7 @@ class TowerTask(trainer.Task):
 class CoreTask(trainer.Task):
     """Learns captions, edits and questions; the tower is done."""
 
-    name, images, processes, rate, check_every = "nexus", CAPTIONS + EDITS, 1, 1.5e-3, 420
+    name, images, processes, rate, check_every = "nexus", CAPTIONS + EDITS, 1, 7e-4, 420
 
     def __init__(self, folder, rank):
         self.folder, self.model, self.heads = folder, NexusGen(), torch.nn.Module()
@@ -162,7 +162,7 @@ class CoreTask(trainer.Task):
         def error(out, latents):
             return (out - self.space.embeddings(vectors_of(latents))).pow(2).sum(-1).mean() / LATENT
 
-        return dict(drawing=error(made, z), edit=error(changed, after), answer=0.2 * answer)
+        return dict(drawing=error(made, z), edit=error(changed, after), answer=0.5 * answer)
 
     def check(self, title):
         def images_of(embeddings):
