@@ -65,13 +65,15 @@ export async function compileStages(
   started: number = performance.now(),
 ): Promise<LoadedModel> {
   const { family, files, config } = await manifestModel(manifest);
-  const options = { onProgress, ...(signal === undefined ? {} : { signal }) };
-  const weights = new WeightBank(runtime, (names) =>
-    readTensors(store, manifest, { names, ...options }),
-  );
+  // A stage that leaves and comes back does so in a run: neither the load's listener nor its signal is there then.
+  let report: ((progress: LoadProgress) => void) | undefined = onProgress;
+  const weights = new WeightBank(runtime, (names, asked) => {
+    const stopped = asked === undefined ? {} : { signal: asked };
+    return readTensors(store, manifest, { names, onProgress: (now) => report?.(now), ...stopped });
+  });
   const reportStage = (stage: string): void => {
     const none = { loadedBytes: 0, totalBytes: 0, bytesPerSecond: 0 };
-    onProgress({ phase: "compile", file: stage, ...none });
+    report?.({ phase: "compile", file: stage, ...none });
   };
   const stages = await family.createStages({
     config,
@@ -83,6 +85,7 @@ export async function compileStages(
     onStage: reportStage,
     ...(signal === undefined ? {} : { signal }),
   });
+  report = undefined;
   const storage = await describeStorage(store);
   const loadSeconds = (performance.now() - started) / 1000;
   const budget = memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes };

@@ -1,6 +1,6 @@
 // An application without a user interface: the e2e tests call the public API through it.
 import * as webUmm from "web-umm";
-import type { ConverseOptions, LoadOptions, Model } from "web-umm";
+import type { ConverseOptions, LoadOptions, Model, ModelInfo } from "web-umm";
 
 /** A picture as the tests hold it. */
 export interface PlainPicture {
@@ -24,6 +24,7 @@ export interface PlainMessage {
 /** What a page of the tests can be asked for. */
 export interface Application {
   load(url: string, options: LoadOptions): Promise<{ family: string; device: string }>;
+  info(): ModelInfo;
   /** The answer's text. */
   describe(messages: readonly PlainMessage[]): Promise<string>;
   draw(prompt: string, numbers: object): Promise<PlainPicture>;
@@ -47,6 +48,7 @@ globalThis.application = {
     model = await webUmm.loadModel(new URL(url, document.baseURI), options);
     return { family: model.family, device: model.info.device };
   },
+  info: () => loaded().info,
   async describe(messages) {
     const { text } = await loaded().generateText({
       messages: messagesOf(messages),
