@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import type { Page } from "playwright";
 import { describe, expect, test } from "vitest";
+import { showsExactly } from "../score/check-drawing.ts";
 import { detect } from "../score/detector.ts";
 import type { Found } from "../score/detector.ts";
 import { withPage } from "../support/open-page.mjs";
@@ -29,6 +30,9 @@ describe("describe, draw with one thing changed, describe", () => {
   test.each(["tiny-janusflow", "tiny-janus"])("%s, which draws from its own words", async (name) =>
     expectGood(await talkWith(name, drawFromOwnWords)),
   );
+
+  test("tiny-nexusgen, which changes the picture itself", async () =>
+    expectGood(await talkWith("tiny-nexusgen", changeThePicture, "nexus-gen")));
 });
 
 function expectGood(talks: readonly Talk[]): void {
@@ -41,12 +45,13 @@ function expectGood(talks: readonly Talk[]): void {
 function talkWith(
   name: string,
   talk: (page: Page, about: HeldOutEdit) => Promise<Talk>,
+  family = "omnigen",
 ): Promise<Talk[]> {
   return withPage("api", { "/model/": join(ROOT, "demo/models", name) }, async ({ page }) => {
     const options = { backend: "wasm", quantization: "q8" } as const;
     await page.evaluate((asked) => globalThis.application?.load("./model/", asked), options);
     const talks: Talk[] = [];
-    for (const about of recolourings("omnigen", COUNT)) talks.push(await talk(page, about));
+    for (const about of recolourings(family, COUNT)) talks.push(await talk(page, about));
     return talks;
   });
 }
@@ -69,6 +74,28 @@ async function drawFromOwnWords(page: Page, { prompt, before, after }: HeldOutEd
       picture:
         !!changed && captionsOf(found(changed)).some((caption) => captions.includes(caption)),
       last: captions.includes(last),
+    },
+  };
+}
+
+/** The application hands the picture back with what is to be changed. */
+async function changeThePicture(
+  page: Page,
+  { prompt, before, after, within }: HeldOutEdit,
+): Promise<Talk> {
+  const first = await sayWhat(page, before);
+  const changed = await page.evaluate(
+    ([text, shown]) => globalThis.application?.edit(text, shown, { seed: 1 }),
+    [prompt, before] as const,
+  );
+  const last = changed ? await sayWhat(page, changed) : "";
+  return {
+    asked: prompt,
+    said: [first, last],
+    right: {
+      first: captionsOf(found(before)).includes(first),
+      picture: !!changed && showsExactly(Uint8ClampedArray.from(changed.data), after, within),
+      last: captionsOf(after).includes(last),
     },
   };
 }
