@@ -8,6 +8,7 @@ import type { VaeConfig } from "../../graph/blocks/vae.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles, TensorNames } from "../family.ts";
 import { readLlamaConfig } from "../llama-config.ts";
+import { readGeneration, type ChameleonGeneration } from "./generation.ts";
 import { isMetaParams, readMetaLanguage, refuseSwinNorm } from "./meta-layout.ts";
 import { readVocabulary, type ChameleonVocabulary } from "./vocabulary.ts";
 
@@ -26,6 +27,7 @@ export interface ChameleonConfig {
   readonly hasSharedHeadNorms: boolean;
   /** False where the decoder of pictures was not published. */
   readonly canDraw: boolean;
+  readonly generation: ChameleonGeneration;
 }
 
 const VQ_PREFIX = "model.vqmodel.";
@@ -82,6 +84,7 @@ export function parseChameleonConfig(
     vocabulary,
     hasSharedHeadNorms: isMeta,
     canDraw,
+    generation: readGeneration(files["generation_config.json"]),
   };
 }
 

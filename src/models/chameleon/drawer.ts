@@ -11,9 +11,8 @@ import { guidedContexts, type GuidanceScales, type GuidedContext } from "./guida
 import { drawingPrompt, PICTURE_MARKS } from "./prompt.ts";
 import { readIds, type SharedStages } from "./writer.ts";
 
-// Meta's Options.Image.CFG, and Anole's temperature (Chameleon's own is 0.7).
-const GUIDANCE: GuidanceScales = { guidance: 3, imageGuidance: 1.2 };
-const SAMPLING = { temperature: 1, topK: 0, topP: 0.9 };
+// Anole's temperature; Chameleon's own is 0.7.
+const SAMPLING = { temperature: 1, topK: 0 };
 
 /** What is drawn behind a context that is on the host already. */
 export interface ContextDrawing extends GuidanceScales {
@@ -52,7 +51,8 @@ export class ChameleonDrawer {
 
   async prepare(request: DrawRequest, signal?: AbortSignal): Promise<CodeDrawing> {
     const { tokens, pictures } = this.#shared;
-    checkCodeDrawing(request, drawDefaults(this.#context.config));
+    const own = drawDefaults(this.#context.config, request.images.length > 0);
+    checkCodeDrawing(request, own);
     const { images, prompt, negativePrompt, seed, guidance } = request;
     const parts = drawingPrompt(images, prompt, tokens);
     this.#checkLength(promptLength(parts, codesPerPicture(this.#context.config) + PICTURE_MARKS));
@@ -61,7 +61,7 @@ export class ChameleonDrawer {
         ? undefined
         : [...tokens.tokenizer.encodeText(negativePrompt), tokens.vocabulary.eot];
     const ids = await readIds(parts, pictures, signal);
-    const imageGuidance = request.imageGuidance ?? GUIDANCE.imageGuidance;
+    const imageGuidance = request.imageGuidance ?? own.imageGuidance;
     return this.drawBehind({ ids, unwanted, seed, guidance, imageGuidance, signal });
   }
 
@@ -80,7 +80,7 @@ export class ChameleonDrawer {
     let isFresh = true;
     return new CodeDrawing(runtime, {
       grid: config.grid,
-      sampling: { ...SAMPLING, seed },
+      sampling: { ...SAMPLING, topP: config.generation.topP, seed },
       guidance,
       rules: this.#rules,
       begin: async (beginSignal) => {
@@ -123,10 +123,14 @@ export class ChameleonDrawer {
   }
 }
 
-/** The reference's own numbers; a picture has as many steps as codes. */
-export function drawDefaults(config: ChameleonConfig): Required<DrawDefaults> {
-  const { imageSize: size } = config;
-  return { width: size, height: size, steps: codesPerPicture(config), ...GUIDANCE };
+/** The checkpoint's own numbers, or the reference's; a picture has as many steps as codes. */
+export function drawDefaults(
+  config: ChameleonConfig,
+  isBehindPictures: boolean,
+): Required<DrawDefaults> {
+  const { imageSize: size, generation } = config;
+  const scales = isBehindPictures ? generation.editing : generation.drawing;
+  return { width: size, height: size, steps: codesPerPicture(config), ...scales };
 }
 
 /** Pictures for which a prompt has room beside the one that is drawn. */

@@ -15,6 +15,7 @@ export const chameleon: Family<ChameleonConfig> = {
     { name: "config.json", isRequired: true, elsewhere: META_FILES.params },
     { name: "tokenizer.json", isRequired: true, elsewhere: META_FILES.tokenizer },
     { name: "tokenizer_config.json", isRequired: false },
+    { name: "generation_config.json", isRequired: false },
   ],
   companions: {},
   weightFiles: [

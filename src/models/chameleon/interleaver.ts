@@ -51,9 +51,9 @@ export class ChameleonInterleaver {
     signal?: AbortSignal,
   ): Promise<Drawing> {
     const { runtime, config } = this.#context;
-    const own = drawDefaults(config);
-    checkCodeSteps(steps ?? own.steps, own.steps);
     const ids = [...this.#writer.ids, ...answered];
+    const own = drawDefaults(config, ids.includes(config.vocabulary.eoi));
+    checkCodeSteps(steps ?? own.steps, own.steps);
     this.#before = ids;
     return this.#drawer.drawBehind({
       ids,

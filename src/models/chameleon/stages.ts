@@ -57,7 +57,10 @@ export async function createChameleonStages(
   const drawer = {
     enter: async (abort?: AbortSignal) => present((await core.enter(abort)).drawer, "drawer"),
   };
-  const facts = { maxImages: maxImages(config), defaults: () => drawDefaults(config) };
+  const facts = {
+    maxImages: maxImages(config),
+    defaults: (images: readonly unknown[]) => drawDefaults(config, images.length > 0),
+  };
   const draw = drawStage(drawer, facts);
   return { ...opened, write, draw, interleave: interleaveStage(config, core) };
 }

@@ -11,9 +11,6 @@ import type { PictureCodes } from "./picture-codes.ts";
 import { promptLength, type PromptPart } from "../prompt-parts.ts";
 import { answerPrompt, PICTURE_MARKS, type ChameleonTokens } from "./prompt.ts";
 
-// Of Meta's Options.Text.
-const REPETITION_PENALTY = 1.2;
-
 /** What the stages of a model share: compiled once, owned by whoever made them. */
 export interface SharedStages {
   readonly embed: Session;
@@ -104,7 +101,7 @@ export class ChameleonWriter {
       room,
       core,
       rules,
-      repetitionPenalty: REPETITION_PENALTY,
+      repetitionPenalty: this.#context.config.generation.repetitionPenalty,
     };
   }
 

@@ -4,6 +4,7 @@ import {
   isChameleonConfig,
   parseChameleonConfig,
 } from "../../../../src/models/chameleon/config.ts";
+import { readGeneration } from "../../../../src/models/chameleon/generation.ts";
 import { chameleonCapabilities } from "../../../../src/models/chameleon/stages.ts";
 import { chameleonFolder, readChameleonGoldens } from "../../../support/chameleon-goldens.ts";
 import { readCheckpointFiles } from "../../../support/checkpoint-files.ts";
@@ -63,6 +64,25 @@ describe("parseChameleonConfig", () => {
     expect(config.codebook).toMatchObject({ codes: 8192, width: 256 });
     expect(config).toMatchObject({ imageSize: 512, grid: [32, 32] });
     expect(codesPerPicture(config)).toBe(1024);
+  });
+
+  test("samples as the reference does where no file says otherwise", () => {
+    const scales = { guidance: 3, imageGuidance: 1.2 };
+    const own = { repetitionPenalty: 1.2, topP: 0.9, drawing: scales, editing: scales };
+    expect(parse({}).generation).toEqual(own);
+    expect(readGeneration({ temperature: 0.7, top_p: 0.8 })).toEqual(own);
+  });
+
+  test("takes what a checkpoint says of sampling", () => {
+    const editing = { guidance_scale: 1, image_guidance_scale: 1 };
+    const image_generation = { top_p: 1, guidance_scale: 2, editing };
+    expect(readGeneration({ repetition_penalty: 1, image_generation })).toEqual({
+      repetitionPenalty: 1,
+      topP: 1,
+      drawing: { guidance: 2, imageGuidance: 1.2 },
+      editing: { guidance: 1, imageGuidance: 1 },
+    });
+    expect(() => readGeneration({ image_generation: { top_p: 0 } })).toThrow("top_p");
   });
 
   test("tells ids apart by their names", () => {
