@@ -9,6 +9,7 @@ import { serveModels } from "../storage/serve-models.mjs";
 const TENSORS = 40;
 /** Files that are damaged at a time. */
 const AT_ONCE = 20;
+const MAX_FAILURES = 20;
 /** One profile in so many also loses the database's own log, and with it what it likes. */
 const LOG_EVERY = 10;
 const LIMIT_MS = 120_000;
@@ -28,10 +29,10 @@ export const rig = {
     try {
       await withProfile(async (profile) => {
         const { hash } = await readAgain(profile, server.url);
-        for (let n = seed; seen.damaged < count && failures.length < AT_ONCE; n++) {
-          const damaged = damage(profile, n);
-          seen.damaged += damaged.shards;
+        for (let n = seed; seen.damaged < count && failures.length < MAX_FAILURES; n++) {
           try {
+            const damaged = damage(profile, n);
+            seen.damaged += damaged.shards;
             const found = await within(readAgain(profile, server.url), LIMIT_MS);
             seen.repaired += found.repaired;
             claim(found.hash === hash, "wrong bytes were handed out");
@@ -56,7 +57,7 @@ export const rig = {
 async function readAgain(profile, url) {
   const { page, close } = await openProfile(profile, url);
   const found = await page.evaluate(() => globalThis.storage?.load("model", "model"));
-  await page.evaluate(() => globalThis.storage?.orphans()); // their files would be damaged to no effect
+  await page.evaluate(() => globalThis.storage?.removeOrphans()); // their files would be damaged to no effect
   await close();
   return { hash: found?.hash ?? "", repaired: found?.repaired ?? 0 };
 }

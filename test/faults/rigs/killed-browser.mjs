@@ -82,7 +82,7 @@ async function killOnce(profile, server, undisturbed, seed) {
   claim(hash === undisturbed.new, "other weights at the end");
   const again = server.fetchedTensors() - before - TENSORS;
   claim(kind === "eviction" || again <= CONNECTIONS, `${again} shards were fetched again`);
-  const [, orphaned] = await second.page.evaluate(() => globalThis.storage?.orphans() ?? [0, 0]);
+  const orphaned = await second.page.evaluate(() => globalThis.storage?.removeOrphans());
   claim(orphaned === 0, `${orphaned} bytes belong to nothing`);
   await second.close();
   return { acknowledged: acknowledged.length };

@@ -35,8 +35,8 @@ export interface StoragePage {
   inspect(): Promise<Record<string, string>>;
   /** Those of the shards that are not there as they should be. */
   missing(shards: readonly ShardRef[]): Promise<string[]>;
-  /** Bytes that neither a model nor an import needs, before and after they are looked for. */
-  orphans(): Promise<readonly [before: number, after: number]>;
+  /** Deletes what belongs to no model. Returns the bytes that are left of it. */
+  removeOrphans(): Promise<number>;
 }
 
 declare global {
@@ -89,11 +89,9 @@ globalThis.storage = {
     for (const shard of shards) await store.get(shard).catch(() => missing.push(shard.hash));
     return missing;
   },
-  async orphans() {
-    const needed = await neededBytes();
-    const before = (await store.usage()).bytes - needed;
+  async removeOrphans() {
     await store.removeOrphans();
-    return [before, (await store.usage()).bytes - needed];
+    return (await store.usage()).bytes - (await modelBytes());
   },
 };
 
@@ -140,14 +138,11 @@ async function hashOrCode(key: string): Promise<string> {
   );
 }
 
-async function neededBytes(): Promise<number> {
+async function modelBytes(): Promise<number> {
   const bytes = new Map<string, number>();
   for (const { key } of await store.list()) {
     const manifest = await store.readManifest(key);
-    const journal = await store.readJournal(key);
-    for (const shard of [...(manifest?.shards ?? []), ...(journal?.shards ?? [])]) {
-      bytes.set(shard.hash, shard.bytes);
-    }
+    for (const shard of manifest?.shards ?? []) bytes.set(shard.hash, shard.bytes);
   }
   return [...bytes.values()].reduce((sum, count) => sum + count, 0);
 }
