@@ -17,6 +17,7 @@ const EMBEDDED_MODELS: Readonly<Record<string, string>> = {
   "tiny-janusflow": "tiny JanusFlow",
   "tiny-janus": "tiny Janus",
   "tiny-omnigen": "tiny OmniGen",
+  "tiny-chameleon": "tiny Chameleon",
   "tiny-nexusgen": "tiny Nexus-Gen",
   "tiny-pisces": "tiny Pisces",
 };

@@ -77,12 +77,17 @@ class Questions:
                 ask = disturb(question_ids(made[0])[len(START) :], self.rng, 0)
                 return ask + words(made[1][0]) + [ID[EOS]], len(ask)
 
-    def batch(self, pictures, each):
-        scenes = []
-        while len(scenes) < pictures:
+    def scenes(self, count):
+        """Scenes that are not held out."""
+        made = []
+        while len(made) < count:
             o = S.free_scene(self.rng, self.rng.choice(GRIDS))
             if not scene_held_out(o):
-                scenes.append(o)
+                made.append(o)
+        return made
+
+    def batch(self, pictures, each):
+        scenes = self.scenes(pictures)
         pixels = V.to_tensor(np.stack([S.render(o) for o in scenes])).contiguous()
         pixels = pixels + torch.randn_like(pixels) * torch.rand(pictures, 1, 1, 1) * 0.06
         labels, offsets = zip(*(S.patch_labels(o) for o in scenes))

@@ -73,9 +73,13 @@ class Chameleon(nn.Module):
                 for norm, x in zip((attention.q_norm, attention.k_norm), attention.lengths):
                     norm.weight.copy_(x.float().pow(2).mean((0, 2)).sqrt())
 
+    def probed(self, s, probe=None):
+        """Normalised states (B, T, HIDDEN) of a `Sequence` of texts, and the raw ones after layer `probe`."""
+        return self.model(torch.cat([self.model.embed_tokens(ids) for _, ids in s.parts], 1), *s.layout(), probe)
+
     def states(self, s):
         """Normalised states (B, T, HIDDEN) of a `Sequence` of texts."""
-        return self.model(torch.cat([self.model.embed_tokens(ids) for _, ids in s.parts], 1), *s.layout())[0]
+        return self.probed(s)[0]
 
     def forward(self, s):
         return self.lm_head(self.states(s)).float()

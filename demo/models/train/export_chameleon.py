@@ -28,6 +28,9 @@ CONFIG = dict(
         embed_dim=vq.DIM, in_channels=3, latent_channels=vq.Z, model_type="chameleon_vqgan", num_embeddings=vq.CODES, num_res_blocks=1, resolution=SIZE,
     ),
 )
+GENERATION = dict(
+    repetition_penalty=1.0, image_generation=dict(top_p=1.0, guidance_scale=2.0, editing=dict(guidance_scale=1.0, image_guidance_scale=1.0)),
+)
 TOKENIZER = dict(
     add_bos_token=True, add_eos_token=False, bos_token=T.BOS, eos_token=T.EOS, pad_token=T.PAD, sep_token=T.EOT, unk_token=T.UNK,
     clean_up_tokenization_spaces=False, legacy=False, model_max_length=512, tokenizer_class="LlamaTokenizerFast", use_default_system_prompt=False,
@@ -46,6 +49,7 @@ def export(work, out):
     trained = torch.load(work + "/chameleon.pt")["ema"]
     save_weights(out, {**trained, **{PREFIX + k: v for k, v in taming(codec).items()}}, exact=(PREFIX + "quantize.embedding.weight",))
     write(out, "config.json", CONFIG)
+    write(out, "generation_config.json", GENERATION)
     write(out, "tokenizer.json", compact(word_tokenizer(T.ID, MARKS)))
     write(out, "tokenizer_config.json", TOKENIZER)
 

@@ -24,10 +24,14 @@ from questions import KINDS, captions
 from scoring import by
 from sequence import Sequence
 from tokens import ASSISTANT, NAME
+from llama import HIDDEN
+from train import COLOUR_CLASSES, SHAPE_CLASSES
 from train_janus import load_vq
 from train_vq import codes_of
 
-PROMPTS, PICTURES, EACH, MIXED, EDITS, DROP = 8, 8, 3, 4, 12, 0.1  # the first 9 minutes of the shipped run: 20, 6, 3, 3, 2
+PROMPTS, PICTURES, EACH, MIXED, EDITS, DROP = 5, 16, 6, 4, 8, 0.1  # in the last minutes; at first 20, 6, 3, 3, 2, then 8, 8, 3, 4, 12, then 6, 12, 6, 4, 8
+PROBE, SIDE = 2, 8
+GRID = torch.tensor([[x - 3.5, y - 3.5] for y in range(SIDE) for x in range(SIDE)])  # of codes, from the middle
 IGNORE = -100
 
 
@@ -51,6 +55,20 @@ def told_around(told, codes):
     return [*T.words(f"here is {told}"), *T.picture(codes), *T.words(f"i see {told}"), T.END]
 
 
+def place_loss(head, y, scenes):
+    """What covers the patch of a code, where its centre is, from the patch and from the middle, and where the patch is.
+
+    Rotary positions tell only distances: a core that is not asked for places answers "where" questions at chance for long.
+    """
+    labels, offsets = (torch.from_numpy(np.stack(x)) for x in zip(*(S.patch_labels(o, S.SIZE // SIDE) for o in scenes)))
+    shape, colour, near, own = head(y).float().split((SHAPE_CLASSES, COLOUR_CLASSES, 4, 2), -1)
+    full = (labels[..., :1] > 0).float()
+    goal = torch.cat((offsets, (offsets + GRID) / 2), -1)
+    covered = (full * (near - goal).pow(2)).sum() / (full.sum() + 1)
+    named = F.cross_entropy(shape.flatten(0, 1), labels[..., 0].flatten()) + F.cross_entropy(colour.flatten(0, 1), labels[..., 1].flatten())
+    return named + covered + (own - GRID / 2).pow(2).mean()
+
+
 def render_codes(scenes, centres):
     return codes_of(np.stack([S.render(o) for o in scenes]), centres)
 
@@ -60,8 +78,8 @@ class ChameleonTask(trainer.Task):
 
     def __init__(self, folder, rank):
         self.folder = folder
-        self.model, self.heads = Chameleon(), torch.nn.Module()
-        self.vq, centres = load_vq(folder)
+        self.model, self.heads = Chameleon(), torch.nn.ModuleDict(dict(place=torch.nn.Linear(HIDDEN, SHAPE_CLASSES + COLOUR_CLASSES + 6)))
+        self.vq, self.centres = load_vq(folder)
         bank, self.codes = torch.load(folder + "/bank.pt", weights_only=False), torch.load(folder + "/codes.pt")
         self.every = [o for group in bank["scenes"].values() for o in group]
         self.rng = random.Random(200 + rank)
@@ -72,10 +90,8 @@ class ChameleonTask(trainer.Task):
         self.model.warm_up(janus, padded(rows, starts)[0])
         if rank < 0:
             return
-        more = torch.load(folder + "/more.pt", weights_only=False)
-        self.free, self.changes = more["free"], more["edits"]
-        self.seen = render_codes(self.free, centres)
-        self.before, self.after = (render_codes([e[k] for e in self.changes], centres) for k in ("before", "after"))
+        self.changes = torch.load(folder + "/more.pt", weights_only=False)["edits"]
+        self.before, self.after = (render_codes([e[k] for e in self.changes], self.centres) for k in ("before", "after"))
         if rank == 0:
             self.prompts, self.asked, self.edits = held_out_prompts(16, 777), held_out_questions(60, 778), edits.edit_set(36, 779)
 
@@ -113,18 +129,19 @@ class ChameleonTask(trainer.Task):
         return F.cross_entropy(self.model(s).flatten(0, 1), goal.flatten(), ignore_index=IGNORE)
 
     def seeing(self):
-        index = [self.rng.randrange(len(self.free)) for _ in range(PICTURES)]
+        scenes = self.questions.scenes(PICTURES)
         s = Sequence()
-        s.text(torch.tensor([[T.START, *T.picture(self.seen[i])] for i in index]))
+        s.text(torch.tensor([[T.START, *T.picture(c)] for c in render_codes(scenes, self.centres)]))
         slots, goals = [], []
         for k in range(EACH):
-            asked = [self.questions.ask(self.free[i]) for i in index]
+            asked = [self.questions.ask(o) for o in scenes]
             ids, goal = padded([[*translate(ids[:-1]), T.END] for ids, _ in asked], [start for _, start in asked])
             slots.append(s.text(ids, None, 1 + k))
             goals.append(goal.flatten())
-        y = self.model.states(s)
+        y, middle = self.model.probed(s, PROBE)
         logits = torch.cat([self.model.lm_head(y[:, at]).flatten(0, 1) for at in slots])
-        return F.cross_entropy(logits.float(), torch.cat(goals), ignore_index=IGNORE)
+        place = place_loss(self.heads["place"], middle[:, 2 : 2 + CODES], scenes)  # the first two slots open the picture
+        return F.cross_entropy(logits.float(), torch.cat(goals), ignore_index=IGNORE), place
 
     def losses(self, done, step):
         zero = torch.zeros(())
@@ -132,8 +149,8 @@ class ChameleonTask(trainer.Task):
             drawing = self.whole([self.drawn(self.rng.random() < DROP) for _ in range(PROMPTS)])
             edit = self.whole([self.edited(self.rng.random() < DROP) for _ in range(EDITS)])
             mixed = zero if step % 2 else self.whole([self.mixed() if k % 2 else self.conversed() for k in range(MIXED)])
-            see = self.seeing()
-        return dict(codes=drawing, edit=edit, mixed=0.3 * mixed, see=0.6 * see)
+            see, place = self.seeing()
+        return dict(codes=drawing, edit=edit, mixed=0.3 * mixed, see=see, place=0.3 * place)
 
     def check(self, title, guidance=2.0):
         prompts = [[T.START, *T.words(p["prompt"]), T.TURN] for p in self.prompts]

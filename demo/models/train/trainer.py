@@ -100,7 +100,7 @@ def work(rank, kind, folder, seconds, resume, shared, clock, barrier):
     saved = torch.load(resume) if resume else None
     if saved:
         task.model.load_state_dict(saved["raw"])
-        task.heads.load_state_dict(saved["heads"])
+        task.heads.load_state_dict(saved["heads"], strict=False)  # a head may be new
     torch.manual_seed(100 + rank + (1000 if saved else 0))
     parameters = [p for p in (*task.model.parameters(), *task.heads.parameters()) if p.requires_grad]
     groups = [dict(params=[p for p in parameters if (p.dim() > 1) == (w > 0)], weight_decay=w) for w in (0.02, 0.0)]
