@@ -1,6 +1,14 @@
 // Files of a closed browser's profile whose bytes flip, that end early, or that are gone. No wrong byte comes out of
 // the store, every damaged shard is fetched again, and the model is whole.
-import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { random, within } from "../browser/open-fault-page.mjs";
 import { claim, openProfile, withProfile } from "../storage/open-profile.mjs";
@@ -27,20 +35,21 @@ export const rig = {
     const failures = [];
     const seen = { damaged: 0, repaired: 0 };
     try {
-      await withProfile(async (profile) => {
-        const { hash } = await readAgain(profile, server.url);
+      await withProfile(async (sound) => {
+        const { hash } = await readAgain(sound, server.url);
         for (let n = seed; seen.damaged < count && failures.length < MAX_FAILURES; n++) {
           try {
-            const damaged = damage(profile, n);
-            seen.damaged += damaged.shards;
-            const found = await within(readAgain(profile, server.url), LIMIT_MS);
-            seen.repaired += found.repaired;
-            claim(found.hash === hash, "wrong bytes were handed out");
-            const isRepaired = damaged.log || found.repaired === damaged.shards;
-            claim(
-              isRepaired,
-              `${found.repaired} of ${damaged.shards} were found and fetched again`,
-            );
+            await withProfile(async (profile) => {
+              // Each from the same profile: what replaced files leave behind goes when the browser likes.
+              cpSync(sound, profile, { recursive: true });
+              const damaged = damage(profile, n);
+              seen.damaged += damaged.shards;
+              const found = await within(readAgain(profile, server.url), LIMIT_MS);
+              seen.repaired += found.repaired;
+              claim(found.hash === hash, "wrong bytes were handed out");
+              const isRepaired = damaged.log || found.repaired === damaged.shards;
+              claim(isRepaired, `${found.repaired} of ${damaged.shards} were found`);
+            });
           } catch (error) {
             failures.push({ seed: n, what: String(error) });
           }
@@ -57,7 +66,6 @@ export const rig = {
 async function readAgain(profile, url) {
   const { page, close } = await openProfile(profile, url);
   const found = await page.evaluate(() => globalThis.storage?.load("model", "model"));
-  await page.evaluate(() => globalThis.storage?.removeOrphans()); // their files would be damaged to no effect
   await close();
   return { hash: found?.hash ?? "", repaired: found?.repaired ?? 0 };
 }
