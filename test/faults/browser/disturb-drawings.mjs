@@ -10,15 +10,33 @@ const LIMIT_MS = 300_000;
 /**
  * @typedef {import("./open-fault-page.mjs").Opened} Opened
  * @typedef {object} Disturbance
- * @property {number} count
- * @property {number} seed
+ * @property {string} name
+ * @property {string} what - row of the table
+ * @property {number} count - drawings of `npm run faults`
  * @property {(opened: Opened, seed: number) => Promise<unknown>} happen - makes the accident happen
  * @property {readonly string[]} [switches] - further switches of Chromium
  *
  * @param {Disturbance} disturbance
- * @returns {Promise<{ runs: number, failures: { seed: number, what: string }[], seen: string }>}
+ * @returns {import("../rig.ts").Rig}
  */
-export function disturbDrawings({ count, seed, happen, switches = [] }) {
+export function disturbanceRig({ name, what, count, ...accident }) {
+  return {
+    name,
+    what,
+    count,
+    slice: 1,
+    allowed: "all recovered, same bytes, 0 hangs",
+    run: (drawings, seed) => disturbDrawings(drawings, seed, accident),
+  };
+}
+
+/**
+ * @param {number} count
+ * @param {number} seed
+ * @param {Pick<Disturbance, "happen" | "switches">} accident
+ * @returns {Promise<import("../rig.ts").RigResult>}
+ */
+function disturbDrawings(count, seed, { happen, switches = [] }) {
   return withFaultPage(async (opened) => {
     const { page } = opened;
     await page.evaluate((url) => globalThis.faults?.load(url, "webgpu", true), MODEL);
