@@ -118,6 +118,18 @@ def question_logits(language_model, block, start, asked):
     return language_model.lm_head(y[:, width:].reshape(b * each, asked.shape[1], HIDDEN)).float()
 
 
+@torch.no_grad()
+def greedy(logits, ids, end, longest=14):
+    """The ids that follow `ids` until `end`. `logits` gives those of every slot, (1, T, rows), of ids (1, T)."""
+    said = []
+    while len(said) < longest:
+        n = int(logits(torch.tensor([[*ids, *said]]))[0, -1].argmax())
+        if n == end:
+            break
+        said.append(n)
+    return said
+
+
 def layout(visible, length, each, size):
     """Positions (B, T) and allowed attention (B, T, T) of sequences: a right-padded prefix, then `each` blocks of `size` that share it."""
     b, width = visible.shape

@@ -3,7 +3,7 @@ import torch
 import torch.nn as nn
 
 import nexus_tokens as T
-from llama import HIDDEN, LanguageModel, layout
+from llama import HIDDEN, LanguageModel, greedy, layout
 from shrink import INNER, KEPT, activity, smaller
 from tower import SIDE, TOKENS
 
@@ -86,14 +86,8 @@ def answers(model, tokens, questions, longest=14):
     """Greedy answers as word strings about pictures whose tokens (N, 16, HIDDEN) are known."""
     out = []
     for seen, text in zip(tokens, questions):
-        ids = T.question(text)
-        start = len(ids)
-        while len(ids) < start + longest:
-            n = int(model.logits(seen[None], torch.tensor([ids]))[0, -1].argmax())
-            if n == T.ID[T.TURN_END]:
-                break
-            ids.append(n)
-        out.append(" ".join(T.NAME[n] for n in ids[start:]))
+        said = greedy(lambda ids: model.logits(seen[None], ids), T.question(text), T.ID[T.TURN_END], longest)
+        out.append(" ".join(T.NAME[n] for n in said))
     return out
 
 

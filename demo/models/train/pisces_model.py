@@ -6,7 +6,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import pisces_tokens as T
-from llama import HIDDEN, LanguageModel, layout
+from llama import HIDDEN, LanguageModel, greedy, layout
 from settled_batches import SIZE
 from shrink import INNER, KEPT, activity, smaller
 from tower import TOKENS, VIT, VisionTower
@@ -92,14 +92,8 @@ def answers(model, pixels, questions, longest=14):
     """Greedy answers as word strings."""
     out = []
     for seen, text in zip(model.see(pixels), questions):
-        ids = T.question(text)
-        start = len(ids)
-        while len(ids) < start + longest:
-            n = int(model.logits(seen[None], torch.tensor([ids]))[0, -1].argmax())
-            if n == T.ID[T.EOT]:
-                break
-            ids.append(n)
-        out.append(" ".join(T.NAME[n] for n in ids[start:]))
+        said = greedy(lambda ids: model.logits(seen[None], ids), T.question(text), T.ID[T.EOT], longest)
+        out.append(" ".join(T.NAME[n] for n in said))
     return out
 
 
