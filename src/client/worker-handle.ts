@@ -1,6 +1,6 @@
 // A worker and every call that waits for it. comlink never rejects when a worker dies: here each call is
 // tied to the worker's end, so that none waits for ever. Knows nothing about what the calls mean.
-import { wrap } from "comlink";
+import { releaseProxy, wrap } from "comlink";
 import type { Remote } from "comlink";
 import { abortable } from "../base/abort.ts";
 import type { ModelError, ModelErrorCode } from "../base/errors.ts";
@@ -45,6 +45,8 @@ export class WorkerHandle<Api extends Answering> {
   readonly #heartbeat: Heartbeat;
   // Aborts with the reason of the worker's end; every call is tied to it.
   readonly #end = new AbortController();
+  readonly #onError = ({ message }: ErrorEvent): void => this.#die(message || NO_MESSAGE);
+  readonly #onUnreadable = (): void => this.#die("it sent what cannot be read");
   #hasStarted = false;
 
   /**
@@ -74,12 +76,12 @@ export class WorkerHandle<Api extends Answering> {
     this.#remote = wrap<Api>(worker);
     this.#answering = wrap<Answering>(worker);
     this.#heartbeat = new Heartbeat(
-      () => this.#answering.ping(),
+      () => (this.isAlive ? this.#answering.ping() : Promise.resolve()),
       (what, seconds) => this.#die(`it ${what} for ${seconds} s`),
       kind.givesSigns,
     );
-    worker.addEventListener("error", ({ message }) => this.#die(message || NO_MESSAGE));
-    worker.addEventListener("messageerror", () => this.#die("it sent what cannot be read"));
+    worker.addEventListener("error", this.#onError);
+    worker.addEventListener("messageerror", this.#onUnreadable);
   }
 
   /** False after `end`, and when the worker died. */
@@ -124,8 +126,15 @@ export class WorkerHandle<Api extends Answering> {
 
   /** Ends the worker at once; every call that waits, and every later one, rejects with `reason`. */
   end(reason: unknown): void {
+    if (!this.isAlive) return;
     this.#worker.terminate();
     this.#end.abort(reason);
+    // comlink keeps a worker until nobody can call it. A worker whose listeners can, or that owes an answer, would
+    // be kept, with all that waited for it, as long as the page lives.
+    this.#worker.removeEventListener("error", this.#onError);
+    this.#worker.removeEventListener("messageerror", this.#onUnreadable);
+    this.#remote[releaseProxy]();
+    this.#answering[releaseProxy]();
   }
 
   async #started(signal?: AbortSignal): Promise<void> {

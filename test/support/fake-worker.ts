@@ -18,6 +18,8 @@ export function fakeWorker(api?: object): FakeWorker {
 class ChannelWorker extends EventTarget implements FakeWorker {
   readonly #near: MessagePort;
   readonly #far: MessagePort;
+  /** Ports that went over: those of a thread that ends are closed. */
+  readonly #lent: MessagePort[] = [];
   isTerminated = false;
   onmessage = null;
   onmessageerror = null;
@@ -28,8 +30,10 @@ class ChannelWorker extends EventTarget implements FakeWorker {
     const { port1, port2 } = new MessageChannel();
     this.#near = port1;
     this.#far = port2;
+    port2.addEventListener("message", ({ ports }) => this.#lent.push(...ports));
     if (api) expose(api, port2);
     port1.addEventListener("message", ({ data, ports }) => {
+      this.#lent.push(...ports);
       this.dispatchEvent(new MessageEvent("message", { data, ports: [...ports] }));
     });
     port1.start();
@@ -44,6 +48,7 @@ class ChannelWorker extends EventTarget implements FakeWorker {
     this.isTerminated = true;
     this.#near.close();
     this.#far.close();
+    for (const port of this.#lent.splice(0)) port.close();
   }
 
   hang(): void {

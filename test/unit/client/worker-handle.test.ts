@@ -186,3 +186,22 @@ describe("WorkerHandle.start", () => {
     expect(started[0]?.isTerminated).toBe(true);
   });
 });
+
+test("what has ended is forgotten, with the calls that were never answered", async () => {
+  const forgotten = new WeakRef(await endedWithACall());
+  for (let turn = 0; turn < 5; turn++) {
+    await nextTurn();
+    collectGarbage();
+  }
+  // The worker itself is still there, as in a browser that has not collected it.
+  expect(started).toHaveLength(1);
+  expect(forgotten.deref()).toBeUndefined();
+});
+
+async function endedWithACall(): Promise<object> {
+  const { handle } = await start();
+  const call = handle.call((remote, signal) => remote.wait(signal));
+  handle.end("enough");
+  await expect(call).rejects.toBe("enough");
+  return handle;
+}
