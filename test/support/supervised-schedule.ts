@@ -7,8 +7,8 @@ import type { Page } from "./supervised-page.ts";
 
 const RUNS = 4;
 const ACTIONS = 8;
-/** Four lives that get nowhere for ten minutes each, and what comes between them: by then all is settled. */
-const END_MS = 3_000_000;
+/** For each run four lives that get nowhere for ten minutes, and what comes between them: by then all is settled. */
+const END_MS = RUNS * 4 * 700_000;
 const PROMPTS = ["one", "second", "the third", "4"];
 /** What a run may end with that nobody asked to stop. */
 const CODES = new Set(["device-lost", "webgpu-unavailable", "out-of-memory"]);
