@@ -2,6 +2,7 @@
 // -> one checked configuration. The file is ours: the library itself writes none.
 // https://github.com/lucidrains/transfusion-pytorch/blob/3dab4c2/transfusion_pytorch/transfusion.py
 import { fail } from "../../base/errors.ts";
+import { MAX_STEPS } from "../../flow/schedule.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles } from "../family.ts";
 import { readVaeConfig, type ScaledVaeConfig } from "../vae-config.ts";
@@ -51,6 +52,17 @@ export interface TransfusionConfig extends ScaledVaeConfig {
   readonly solver: "midpoint" | "euler";
   /** Slots of a context: the library's samplers stop at 2048. */
   readonly maxLength: number;
+  readonly sampling: TransfusionSampling;
+}
+
+/** What pictures are drawn with when nothing else is asked for. */
+export interface TransfusionSampling {
+  /** Of the solver. */
+  readonly steps: number;
+  /** Behind text alone. */
+  readonly guidance: number;
+  /** Behind pictures. */
+  readonly editingGuidance: number;
 }
 
 /** True for a config.json of this family. */
@@ -97,6 +109,17 @@ export function parseTransfusionConfig(files: CheckpointFiles): TransfusionConfi
     cleanEps: config.number("eps", { min: 1e-9, max: 1, fallback: 1e-2 }),
     solver: readSolver(config.section("odeint_kwargs")),
     maxLength: config.integer("max_length", { max: 1 << 20, fallback: 2048 }),
+    sampling: readSampling(config.section("sampling")),
+  };
+}
+
+// What is not said is the library's own: 15 steps between 16 times, guidance 3.
+function readSampling(config: ConfigReader): TransfusionSampling {
+  const guidance = config.number("guidance", { min: 0, max: 100, fallback: 3 });
+  return {
+    steps: config.integer("steps", { max: MAX_STEPS, fallback: 15 }),
+    guidance,
+    editingGuidance: config.number("editing_guidance", { min: 0, max: 100, fallback: guidance }),
   };
 }
 

@@ -34,11 +34,17 @@ const CAPACITY_STEP = 128;
 /** Pictures that an edit may start from. */
 export const MAX_IMAGES = 8;
 
-/** The numbers of the library's samplers: 15 steps between 16 times, guidance 3. */
-export function drawDefaults(config: TransfusionConfig): DrawDefaults {
+/** What a picture is drawn with when nothing else is asked for; `isEdit` = other pictures come before it. */
+export function drawDefaults(config: TransfusionConfig, isEdit: boolean): DrawDefaults {
   const [rows, columns] = config.defaultGrid;
   const side = pixelsPerPosition(config);
-  return { width: columns * side, height: rows * side, steps: 15, guidance: 3 };
+  const { steps, guidance, editingGuidance } = config.sampling;
+  return {
+    width: columns * side,
+    height: rows * side,
+    steps,
+    guidance: isEdit ? editingGuidance : guidance,
+  };
 }
 
 /** The model while it is on the device. */
@@ -139,7 +145,8 @@ export class TransfusionModel {
   ): Promise<Drawing> {
     const { config } = this.#context;
     const grid = config.defaultGrid;
-    const defaults = drawDefaults(config);
+    const isEdit = this.#history.some(({ kind }) => kind === "features");
+    const defaults = drawDefaults(config, isEdit);
     const asked = { steps: steps ?? defaults.steps, guidance: guidance ?? defaults.guidance };
     const schedule = this.#schedule(asked.steps);
     const request: NoiseRequest = { seed, count: 1 };

@@ -39,7 +39,10 @@ export async function createTransfusionStages(
   const model = binder.add("model", () => TransfusionModel.create(context, tokens));
   const opened = await binder.open(() => model.opened?.captures ?? {});
   const write = writeStage(model, { tokenizer, stopIds: new Set([tokens.eos, tokens.som]) });
-  const draw = drawStage(model, { maxImages: MAX_IMAGES, defaults: () => drawDefaults(config) });
+  const draw = drawStage(model, {
+    maxImages: MAX_IMAGES,
+    defaults: (images: readonly unknown[]) => drawDefaults(config, images.length > 0),
+  });
   const interleave: InterleaveStage = {
     beginIds: new Set([tokens.som]),
     prefill: (messages, maxTokens, abort) => write.prefill(messages, maxTokens, abort),

@@ -46,7 +46,15 @@ describe("parseTransfusionConfig", () => {
       solver: "midpoint",
       cleanEps: 0.01,
       maxLength: 2048,
+      sampling: { steps: 15, guidance: 3, editingGuidance: 3 },
     });
+  });
+
+  test("a checkpoint may say how it is sampled", () => {
+    const { sampling } = parse({ sampling: { guidance: 2, editing_guidance: 1.5 } });
+    expect(sampling).toEqual({ steps: 15, guidance: 2, editingGuidance: 1.5 });
+    expect(() => parse({ sampling: { steps: 0 } })).toThrow(/steps/);
+    expect(() => parse({ sampling: { guidance: "much" } })).toThrow(/guidance/);
   });
 
   test("reads both golden checkpoints", () => {
