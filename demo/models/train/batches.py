@@ -1,4 +1,4 @@
-"""Training batches: drawing prompts on banked latents, and questions on freshly rendered pictures."""
+"""Training batches: drawing prompts and edits on banked latents, and questions on freshly rendered pictures."""
 import numpy as np
 import torch
 
@@ -99,3 +99,17 @@ class Questions:
             ids[i, : len(row)] = torch.tensor(row)
             target[i, start - 1 : len(row) - 1] = ids[i, start : len(row)]
         return pixels, ids, target, torch.from_numpy(np.stack(labels)), torch.from_numpy(np.stack(offsets))
+
+
+class Edits:
+    """All encoded edits that are not held out."""
+
+    def __init__(self, folder):
+        more, own = (torch.load(f"{folder}/{n}.pt", weights_only=False) for n in ("more", "settled"))
+        self.items = [*more["edits"], *own["edits"]]
+        self.before, self.after = (torch.cat((more[k], own[k])) for k in ("before", "after"))
+
+    def batch(self, count):
+        """Edits (see edits.edit), latents before and after."""
+        which = torch.randint(0, len(self.items), (count,))
+        return [self.items[i] for i in which], self.before[which].float(), self.after[which].float()

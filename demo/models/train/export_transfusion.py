@@ -16,6 +16,7 @@ from word_tokenizer import word_tokenizer
 CONFIG = dict(
     model_type="transfusion", num_text_tokens=T.TEXT, dim_latent=LATENT, add_pos_emb=True, modality_default_shape=[SIDE, SIDE], modality_num_dim=2,
     transformer=dict(dim=M.DIM, depth=M.DEPTH, dim_head=M.HEAD, heads=M.HEADS, ff_expansion_factor=M.EXPANSION), patch_size=PATCH,
+    sampling=dict(editing_guidance=1.5),
 )
 EXACT = ("rotary_emb.freqs", "transformer.to_time_cond.0.weights")
 

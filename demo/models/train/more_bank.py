@@ -33,8 +33,8 @@ def encode(vae, scenes):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for i in range(0, len(scenes), 100):
             x = V.to_tensor(np.stack([S.render(o) for o in scenes[i : i + 100]]))
-            out.append((V.moments(vae, x)[0] * vae.config.scaling_factor).half())
-    return torch.cat(out)
+            out.append(V.moments(vae, x)[0] * vae.config.scaling_factor)
+    return torch.cat(out).half()
 
 
 def part(folder, shard, scenes):

@@ -2,7 +2,7 @@
 
 usage: python score_flow.py transfusion|omnigen <model folder> <score folder> [guidance] [--scan]
 
-The noise of every picture comes from its seed (torch's generator, latents [4, 8, 8]).
+The noise of every picture comes from its seed (torch's generator), in the order of the numbers that the model denoises.
 """
 import os
 import sys
@@ -19,14 +19,19 @@ import transfusion_tokens as T
 import vae as V
 from score import quantise
 from scoring import check_oracle, edit_samples, edit_score, edit_set, judge, prompt_set, question_set, results, samples, write, write_edits, write_sets
+from sequence import LATENT, TOKENS, latents
 
 DEFAULTS = dict(transfusion=3.0, omnigen=2.5)
+EDITING = dict(transfusion=1.5)  # where it is not that of drawings
 STEPS = dict(transfusion=15, omnigen=50)
 IMAGE_GUIDANCE = 1.6
 
 
-def noise_of(items):
-    return torch.cat([torch.randn((1, 4, 8, 8), generator=torch.Generator("cpu").manual_seed(i["seed"])) for i in items])
+def noise_of(kind, items):
+    """Latents (B, 4, 8, 8); Transfusion's own are patches."""
+    shape = (1, TOKENS, LATENT) if kind == "transfusion" else (1, 4, 8, 8)
+    noise = torch.cat([torch.randn(shape, generator=torch.Generator("cpu").manual_seed(i["seed"])) for i in items])
+    return latents(noise) if kind == "transfusion" else noise
 
 
 def encode(vae, pictures):
@@ -36,7 +41,7 @@ def encode(vae, pictures):
 
 def draw(kind, model, vae, items, guidance, before=None):
     """Pictures of prompts, or of edits of the pictures `before`."""
-    asked, noise, steps = [i["prompt"] for i in items], noise_of(items), STEPS[kind]
+    asked, noise, steps = [i["prompt"] for i in items], noise_of(kind, items), STEPS[kind]
     if kind == "omnigen":
         z = omnigen_model.draw(model, asked, noise, steps, guidance, before, IMAGE_GUIDANCE)
     else:
@@ -54,13 +59,15 @@ def main(kind, folder, out, guidance, scan):
     check_oracle(prompts)
     images = draw(kind, model, vae, prompts, guidance)
     before = encode(vae, np.stack([S.render(e["before"]) for e in changes]))
-    edited = draw(kind, model, vae, changes, guidance, before)
+    edited = draw(kind, model, vae, changes, EDITING.get(kind, guidance), before)
     said = []
     if kind == "transfusion":
         seen = encode(vae, pictures)
         said = [transfusion_sample.answer(model, z[None], q["question"]) for z, q in zip(seen, questions)]
     questions = questions if said else []
     found = dict(results(prompts, judge(images, prompts), questions, said), edits=edit_score(changes, edited))
+    if kind in EDITING:
+        found["edits"]["numbers"] = dict(guidance=EDITING[kind])
     print("f32, guidance", guidance, {k: v["totals"] for k, v in found.items()}, flush=True)
     write_sets(out, prompts, questions, pictures)
     write_edits(out, changes)

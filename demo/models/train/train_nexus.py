@@ -19,7 +19,7 @@ import settled
 import tokens
 import trainer
 import vae as V
-from batches import Questions, disturb
+from batches import Edits, Questions, disturb
 from model import JanusFlow
 from nexus_model import NexusGen, answers
 from nexus_tower import Space, Tower
@@ -50,21 +50,6 @@ def pictures(scenes):
     return V.to_tensor(np.stack([S.render(o) for o in scenes])).contiguous()
 
 
-class Edits:
-    """All encoded edits that are not held out."""
-
-    def __init__(self, folder):
-        more, own = (torch.load(f"{folder}/{n}.pt", weights_only=False) for n in ("more", "settled"))
-        self.items = [*more["edits"], *own["edits"]]
-        self.before, self.after = (torch.cat((more[k], own[k])) for k in ("before", "after"))
-
-    def batch(self, count):
-        """Instructions, scenes before, latents before and after."""
-        which = torch.randint(0, len(self.items), (count,))
-        chosen = [self.items[i] for i in which]
-        return [e["prompt"] for e in chosen], [e["before"] for e in chosen], self.before[which].float(), self.after[which].float()
-
-
 class TowerTask(trainer.Task):
     """Learns what JanusFlow's tower sees, the latents of pictures, places, and to be asked about by JanusFlow's core, which stays as it is.
 
@@ -92,9 +77,9 @@ class TowerTask(trainer.Task):
         return logits
 
     def losses(self, done, step):
-        _, before, z, _ = self.edits.batch(SEEN // 2)
-        free = torch.randint(0, len(self.more["free"]), (SEEN - len(before),))
-        known = pictures([*before, *(self.more["free"][i] for i in free)])
+        changes, z, _ = self.edits.batch(SEEN // 2)
+        free = torch.randint(0, len(self.more["free"]), (SEEN - len(changes),))
+        known = pictures([*(e["before"] for e in changes), *(self.more["free"][i] for i in free)])
         z = torch.cat((z, self.more["seen"][free].float()))
         asked_about, asked, target, _, _ = self.questions.batch(FREE, EACH)
         pixels = torch.cat((known, asked_about))
@@ -149,11 +134,11 @@ class CoreTask(trainer.Task):
         rng = self.captions.rng
         prompts, z = self.captions.batch(CAPTIONS)
         rows = [T.drawing(disturb(T.words(p), rng, 0)) for p in prompts]
-        instructions, before, _, after = self.edits.batch(EDITS)
-        asked_edits = [T.editing(disturb(T.words(p), rng, 0)) for p in instructions]
+        changes, _, after = self.edits.batch(EDITS)
+        asked_edits = [T.editing(disturb(T.words(e["prompt"]), rng, 0)) for e in changes]
         pixels, asked, target, _, _ = self.questions.batch(PICTURES, 3)
         with torch.autocast("cpu", torch.bfloat16):
-            seen = self.see(torch.cat((pictures(before), pixels)))
+            seen = self.see(torch.cat((pictures([e["before"] for e in changes]), pixels)))
             made = self.model.imagine(rows)
             changed = self.model.imagine(asked_edits, seen[:EDITS])
             said = self.model.logits(seen[EDITS:], asked)

@@ -19,7 +19,7 @@ from nexus_tower import Space
 from progress import contact_sheet
 from sequence import LATENT
 from settled_batches import Captions, disturbed, vectors_of
-from train_nexus import Edits, load_flow, load_tower, pictures
+from train_nexus import load_flow, load_tower, pictures
 
 BATCH, NOISE, DROP, STEPS = 64, 0.6, 0.05, 20
 

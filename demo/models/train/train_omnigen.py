@@ -17,13 +17,14 @@ import vae as V
 from batches import Drawings
 from llama import HIDDEN
 from model import JanusFlow
+from more_bank import encode
 from omnigen_model import OmniGen, draw, noisy, start
 from progress import contact_sheet, held_out_prompts
 from prompts import TASKS, fulfils
 from scoring import by
 from sequence import patches
 from train import COLOUR_CLASSES, SHAPE_CLASSES, dense_loss
-from train_transfusion import encode_scene, mix, noise_times
+from train_transfusion import mix, noise_times
 
 PROMPTS, NOISES, EDITS = 14, 2, 12  # the first 11 minutes of the run: 16, 2, 8
 DROP, PROBE = 0.1, 2
@@ -75,7 +76,7 @@ class OmniGenTask(trainer.Task):
         noise = torch.randn((len(self.prompts), 4, 8, 8), generator=torch.Generator().manual_seed(1))
         with torch.autocast("cpu", torch.bfloat16):
             z = draw(self.model, [p["prompt"] for p in self.prompts], noise, steps, guidance)
-            before = torch.stack([encode_scene(self.vae, e["before"]) for e in self.edits])
+            before = encode(self.vae, [e["before"] for e in self.edits]).float()
             edited = draw(self.model, [e["prompt"] for e in self.edits], noise[: len(self.edits)], steps, guidance, before)
         images, changed = (V.to_images(self.vae.decode(x / self.vae.config.scaling_factor).sample) for x in (z, edited))
         good = [fulfils(detector.detect(i), p["spec"]) for i, p in zip(images, self.prompts)]

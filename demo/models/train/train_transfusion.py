@@ -1,6 +1,6 @@
 """Trains the tiny Transfusion: drawing, seeing, editing, and pictures between sentences.
 
-usage: python train_transfusion.py <work folder> [seconds] [checkpoint to go on from]      (after bank.py and more_bank.py)
+usage: python train_transfusion.py <work folder> [seconds] [checkpoint to go on from]      (after bank.py and settled_bank.py)
 """
 import random
 import sys
@@ -16,7 +16,8 @@ import scenes as S
 import trainer
 import transfusion_tokens as T
 import vae as V
-from batches import Drawings, Questions
+from batches import Drawings, Edits, Questions
+from more_bank import encode
 from progress import contact_sheet, held_out_prompts, held_out_questions
 from prompts import TASKS, fulfils
 from questions import KINDS, captions
@@ -26,7 +27,7 @@ from sequence import Sequence, patches
 from transfusion_model import DIM, Transfusion
 from transfusion_sample import answer, draw
 
-PROMPTS, NOISES, EDITS, PICTURES, EACH, MIXED = 8, 2, 11, 8, 4, 3  # the first 40 minutes: 14, 2, 6, 6, 3, 3, and edits at every second step
+PROMPTS, NOISES, EDITS, PICTURES, EACH, MIXED = 10, 2, 16, 4, 4, 4  # in the last minutes; at first 14, 2, 6, 6, 3, 3, then 8, 2, 12, 8, 5, 3
 DROP, PROBE = 0.1, 2
 
 
@@ -63,20 +64,20 @@ def mix(z, t):
 
 
 class TransfusionTask(trainer.Task):
-    name, images, rate, warmup = "transfusion", PROMPTS * NOISES, 2e-3, 200
+    name, images, rate, warmup = "transfusion", PROMPTS * NOISES, 1e-3, 100  # 2e-3 before the last minutes
 
     def __init__(self, folder, rank):
         self.folder = folder
-        self.model, self.heads = Transfusion(), torch.nn.ModuleDict(dict(core=torch.nn.Linear(DIM, SHAPE_CLASSES + COLOUR_CLASSES + 2)))
+        self.model = Transfusion()
+        self.heads = torch.nn.ModuleDict({k: torch.nn.Linear(DIM, SHAPE_CLASSES + COLOUR_CLASSES + n) for k, n in (("core", 2), ("seen", 4))})
         if rank < 0:
             return
-        bank, more = (torch.load(f"{folder}/{n}.pt", weights_only=False) for n in ("bank", "more"))
-        self.rng = random.Random(200 + rank)
-        self.bank, self.more = bank, more
+        bank = torch.load(folder + "/bank.pt", weights_only=False)
+        self.rng, self.bank = random.Random(200 + rank), bank
         self.every = [o for group in bank["scenes"].values() for o in group]
-        self.drawings, self.questions = Drawings(bank, self.rng), Questions(self.rng)
+        self.drawings, self.questions, self.changes = Drawings(bank, self.rng), Questions(self.rng), Edits(folder)
+        self.vae = AutoencoderKL.from_pretrained(folder + "/vae").to(memory_format=torch.channels_last).eval().requires_grad_(False)
         if rank == 0:
-            self.vae = AutoencoderKL.from_pretrained(folder + "/vae").eval()
             self.prompts, self.asked, self.edits = held_out_prompts(16, 777), held_out_questions(60, 778), edits.edit_set(48, 779)
 
     def flow(self, sequence, slots, goals, probe=None):
@@ -84,7 +85,7 @@ class TransfusionTask(trainer.Task):
         loss = torch.stack([(self.model.velocity(y[:, s]) - v).pow(2).mean() for s, v in zip(slots, goals)]).mean()
         return loss, y, middle
 
-    def drawing(self, done):
+    def drawing(self):
         """Velocities after prompts, the tokens that open a picture, and dense labels of the middle layer."""
         rows, index = zip(*(self.drawings.one() for _ in range(PROMPTS)))
         index = torch.tensor(index)
@@ -104,28 +105,36 @@ class TransfusionTask(trainer.Task):
         core = sum(dense_loss(self.heads["core"], middle[:, p], labels.long(), offsets.float()) for p in slots) / NOISES
         return loss, word, core
 
+    def dense(self, name, middle, slots, scenes):
+        """What head `name` finds in the middle layer of pictures of these scenes (see train.dense_loss): a core is told of places by being asked for them."""
+        labels, offsets = (torch.from_numpy(np.stack(x)) for x in zip(*(S.patch_labels(o) for o in scenes)))
+        return sum(dense_loss(self.heads[name], middle[:, at], labels, offsets) for at in slots) / len(slots)
+
     def editing(self):
-        index = torch.randint(0, len(self.more["edits"]), (EDITS,))
-        items = [self.more["edits"][i] for i in index]
-        before, after = (patches(self.more[k][index].float()) for k in ("before", "after"))
+        """Velocities after a picture and an instruction, and dense labels of both pictures."""
+        items, before, after = self.changes.batch(EDITS)
+        before, after = patches(before), patches(after)
         drop = torch.rand(EDITS, 1) < DROP
         null = lambda ids: torch.where(drop, T.NULL, ids)
         s = Sequence()
         s.text(null(torch.tensor(T.LOOK).expand(EDITS, -1)))
-        s.picture(before, nearly_clean(EDITS))
+        source = s.picture(before, nearly_clean(EDITS))
         ids, length = padded([T.edit(e["prompt"]) for e in items])
         s.text(null(ids), length)
         times = noise_times(EDITS, NOISES)
         mixed = [mix(after, times[:, k]) for k in range(NOISES)]
         slots = [s.picture(x, times[:, k], 1 + k) for k, (x, _) in enumerate(mixed)]
-        return self.flow(s, slots, [v for _, v in mixed])[0]
+        loss, _, middle = self.flow(s, slots, [v for _, v in mixed], PROBE)
+        told = self.dense("core", middle, slots, [e["after"] for e in items]), self.dense("seen", middle, [source], [e["before"] for e in items])
+        return loss, *told
 
     def seeing(self):
-        index = torch.randint(0, len(self.more["free"]), (PICTURES,))
-        asked = [[self.questions.ask(self.more["free"][i]) for _ in range(EACH)] for i in index]
+        """Answers about pictures, and dense labels of the pictures."""
+        scenes = self.questions.scenes(PICTURES)
+        asked = [[self.questions.ask(o) for _ in range(EACH)] for o in scenes]
         s = Sequence()
         s.text(torch.tensor(T.LOOK).expand(PICTURES, -1))
-        s.picture(patches(self.more["seen"][index].float()), nearly_clean(PICTURES))
+        picture = s.picture(patches(encode(self.vae, scenes).float()), nearly_clean(PICTURES))
         s.text(torch.full((PICTURES, 1), T.EOM))
         losses, slots, goals = [], [], []
         for k in range(EACH):
@@ -135,20 +144,19 @@ class TransfusionTask(trainer.Task):
             answered = (at >= torch.tensor([row[k][1] - 2 for row in asked])[:, None]) & (at < (length - 1)[:, None])
             goals.append(torch.where(answered, ids[:, 1:], -100))
             slots.append(s.text(ids, length, 1 + k))
-        y, _ = self.model(s)
+        y, middle = self.model(s, PROBE)
         for slot, goal in zip(slots, goals):
             losses.append(F.cross_entropy(self.model.logits(y[:, slot][:, :-1]).flatten(0, 1), goal.flatten(), ignore_index=-100))
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean(), self.dense("seen", middle, [picture], scenes)
 
     def mixed(self, edits):
         """`draw a red circle and say what you see` -> `here is a red circle` picture `i see a red circle`, or the same with an edit."""
-        s = Sequence()
+        s, drop = Sequence(), torch.rand(MIXED, 1) < DROP
         if edits:
-            index = torch.randint(0, len(self.more["edits"]), (MIXED,))
-            items = [self.more["edits"][i] for i in index]
-            told, z = [captions(e["after"])[0] for e in items], patches(self.more["after"][index].float())
-            s.text(torch.tensor(T.LOOK).expand(MIXED, -1))
-            s.picture(patches(self.more["before"][index].float()), nearly_clean(MIXED))
+            items, source, z = self.changes.batch(MIXED)
+            told, z = [captions(e["after"])[0] for e in items], patches(z)
+            s.text(torch.where(drop, T.NULL, torch.tensor(T.LOOK)))
+            s.picture(patches(source), nearly_clean(MIXED))
             before = [f"describe the picture {captions(e['before'])[0]} " if self.rng.random() < 0.5 else "" for e in items]
             asked = [[T.EOM, *T.words(f"{b}{e['prompt']} and say what you see")] for b, e in zip(before, items)]
         else:
@@ -156,7 +164,7 @@ class TransfusionTask(trainer.Task):
             told, z = [captions(self.every[i])[0] for i in index], patches(self.bank["latents"][index].float())
             asked = [[T.SOS, *T.words(f"draw {c} and say what you see")] for c in told]
         ids, length = padded([[*a, *T.words(f"here is {c}"), *T.BEGIN] for a, c in zip(asked, told)])
-        first, times = s.text(ids, length), noise_times(MIXED, 1)[:, 0]
+        first, times = s.text(torch.where(drop, T.NULL, ids), length), noise_times(MIXED, 1)[:, 0]
         x, velocity = mix(z, times)
         noisy = s.picture(x, times, 1)
         s.picture(z, nearly_clean(MIXED))
@@ -167,28 +175,29 @@ class TransfusionTask(trainer.Task):
         out = []
         for slot, text, n, start in ((first, ids, length, starts), (last, rest, size, torch.zeros_like(starts))):
             at = torch.arange(text.shape[1] - 1)[None]
-            goal = torch.where((at >= start[:, None]) & (at < (n - 1)[:, None]), text[:, 1:], -100)
-            out.append(F.cross_entropy(self.model.logits(y[:, slot][:, :-1]).flatten(0, 1), goal.flatten(), ignore_index=-100))
+            goal = torch.where((at >= start[:, None]) & (at < (n - 1)[:, None]) & ~drop, text[:, 1:], -100)
+            word = F.cross_entropy(self.model.logits(y[:, slot][:, :-1]).flatten(0, 1), goal.flatten(), ignore_index=-100, reduction="sum")
+            out.append(word / (goal >= 0).sum().clamp(min=1))  # every row may be dropped
         return sum(out) / 2 + flow
 
     def losses(self, done, step):
-        zero = torch.zeros(())
         with torch.autocast("cpu", torch.bfloat16):
-            flow, word, core = self.drawing(done)
-            edit = self.editing()
-            see = self.seeing() if step % 2 else zero
-            mixed = zero if step % 2 else self.mixed(edits=step % 4 == 0)
-        return dict(flow=flow, edit=edit, see=0.5 * see, words=0.05 * word, mixed=0.2 * mixed, core=0.15 * (1 - 0.8 * done) * core)
+            flow, word, core = self.drawing()
+            edit, after, before = self.editing()
+            see, place = self.seeing()
+            mixed = self.mixed(edits=step % 2 == 0)
+        dense = 0.15 * (1 - 0.8 * done)
+        return dict(flow=flow, edit=edit, see=see, words=0.05 * word, mixed=0.3 * mixed, core=dense * core, after=dense * after, seen=dense * (before + place))
 
     def check(self, title, guidance=2.0, intervals=8):
         rows = [T.drawing(p["prompt"]) for p in self.prompts]
         noise = torch.randn((len(rows), 4, 8, 8), generator=torch.Generator().manual_seed(1))
         with torch.autocast("cpu", torch.bfloat16):
             z = draw(self.model, rows, noise, intervals, guidance)
-            before = torch.stack([encode_scene(self.vae, e["before"]) for e in self.edits])
+            before = encode(self.vae, [e["before"] for e in self.edits]).float()
             rows = [T.edit(e["prompt"]) for e in self.edits]
             edited = draw(self.model, rows, noise[: len(rows)], intervals, guidance, before)
-            seen = torch.stack([encode_scene(self.vae, q["scene"]) for q in self.asked])
+            seen = encode(self.vae, [q["scene"] for q in self.asked]).float()
             said = [answer(self.model, seen[i : i + 1], q["question"]) for i, q in enumerate(self.asked)]
         images, changed = (V.to_images(self.vae.decode(x / self.vae.config.scaling_factor).sample) for x in (z, edited))
         good = [fulfils(detector.detect(i), p["spec"]) for i, p in zip(images, self.prompts)]
@@ -200,12 +209,6 @@ class TransfusionTask(trainer.Task):
         names = [("+ " if g else "- ") + p["prompt"] for g, p in zip(good, self.prompts)]
         names += [x for e, g in zip(self.edits[:24], right) for x in (e["prompt"], "+" if g else "-")]
         contact_sheet(shown, names, 16, f"{self.folder}/transfusion-sheet.png")
-
-
-def encode_scene(vae, scene):
-    """Scaled latents (4, 8, 8) of one scene."""
-    x = V.to_tensor(np.stack([S.render(scene)]))
-    return (V.moments(vae, x)[0] * vae.config.scaling_factor)[0].float()
 
 
 if __name__ == "__main__":
