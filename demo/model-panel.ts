@@ -18,6 +18,7 @@ const EMBEDDED_MODELS: Readonly<Record<string, string>> = {
   "tiny-janus": "tiny Janus",
   "tiny-omnigen": "tiny OmniGen",
   "tiny-chameleon": "tiny Chameleon",
+  "tiny-transfusion": "tiny Transfusion",
   "tiny-nexusgen": "tiny Nexus-Gen",
   "tiny-pisces": "tiny Pisces",
 };

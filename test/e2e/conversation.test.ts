@@ -33,6 +33,9 @@ describe("describe, draw with one thing changed, describe", () => {
 
   test("tiny-nexusgen, which changes the picture itself", async () =>
     expectGood(await talkWith("tiny-nexusgen", changeThePicture, "nexus-gen")));
+
+  test("tiny-transfusion, which answers with sentences and a picture", async () =>
+    expectGood(await talkWith("tiny-transfusion", answerWithPicture, "transfusion")));
 });
 
 function expectGood(talks: readonly Talk[]): void {
@@ -100,6 +103,34 @@ async function changeThePicture(
   };
 }
 
+/** The whole conversation is in the messages; one answer holds a sentence, the changed picture, a sentence. */
+async function answerWithPicture(
+  page: Page,
+  { prompt, before, after, within }: HeldOutEdit,
+): Promise<Talk> {
+  const first = await sayWhat(page, before);
+  const parts = await converse(page, [
+    { role: "user", content: [picture(before), words(QUESTION)] },
+    { role: "assistant", content: [words(first)] },
+    { role: "user", content: [words(`${prompt} and say what you see`)] },
+  ]);
+  const [sentence, drawn, ending] = parts;
+  const changed = drawn?.type === "image" ? drawn.picture : undefined;
+  const captions = captionsOf(after);
+  const says = (part: PlainPart | undefined, start: string): boolean =>
+    part?.type === "text" && captions.some((caption) => part.text === `${start} ${caption}`);
+  return {
+    asked: prompt,
+    said: [first, ...parts.map((part) => (part.type === "text" ? part.text : "(picture)"))],
+    right: {
+      first: captionsOf(found(before)).includes(first),
+      sentence: says(sentence, "here is"),
+      picture: !!changed && showsExactly(Uint8ClampedArray.from(changed.data), after, within),
+      ending: parts.length === 3 && says(ending, "i see"),
+    },
+  };
+}
+
 function found({ data }: PlainPicture): Found[] {
   return detect(Uint8ClampedArray.from(data));
 }
@@ -107,6 +138,13 @@ function found({ data }: PlainPicture): Found[] {
 function sayWhat(page: Page, shown: PlainPicture): Promise<string> {
   const messages: PlainMessage[] = [{ role: "user", content: [picture(shown), words(QUESTION)] }];
   return page.evaluate((asked) => globalThis.application?.describe(asked) ?? "", messages);
+}
+
+function converse(page: Page, messages: readonly PlainMessage[]): Promise<PlainPart[]> {
+  return page.evaluate(
+    (asked) => globalThis.application?.converse(asked, { seed: 1 }) ?? [],
+    messages,
+  );
 }
 
 function picture(shown: PlainPicture): PlainPart {

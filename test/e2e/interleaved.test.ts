@@ -15,11 +15,14 @@ const ALLOWED_MISSES = 2;
 /** Three different objects are more than it was taught to draw. */
 const MOST_OBJECTS = 2;
 
-test("tiny-chameleon draws between two sentences, and each fits", () =>
-  withPage("api", { "/model/": join(ROOT, "demo/models/tiny-chameleon") }, async ({ page }) => {
+test.each([
+  ["tiny-chameleon", "chameleon"],
+  ["tiny-transfusion", "transfusion"],
+])("%s draws between two sentences, and each fits", (name, family) =>
+  withPage("api", { "/model/": join(ROOT, "demo/models", name) }, async ({ page }) => {
     const options = { backend: "wasm", quantization: "q8" } as const;
     await page.evaluate((asked) => globalThis.application?.load("./model/", asked), options);
-    const scenes = recolourings("chameleon", Infinity)
+    const scenes = recolourings(family, Infinity)
       .map(({ after }) => after)
       .filter(({ length }) => length <= MOST_OBJECTS);
     const answers: object[] = [];
@@ -41,7 +44,8 @@ test("tiny-chameleon draws between two sentences, and each fits", () =>
     expect(right.length, JSON.stringify(answers, null, 1)).toBeGreaterThanOrEqual(
       COUNT - ALLOWED_MISSES,
     );
-  }));
+  }),
+);
 
 function fits(parts: readonly PlainPart[], captions: readonly string[]): boolean {
   const [sentence, drawn, ending] = parts;
