@@ -173,20 +173,28 @@ function openDatabase(name: string): Promise<IDBDatabase> {
 }
 
 function settled(transaction: IDBTransaction): Promise<void> {
-  return new Promise((resolve, reject) => {
+  const { db } = transaction;
+  return new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new DOMException("The database does not answer.", "TimeoutError"));
       undo(transaction);
     }, TRANSACTION_TIMEOUT_MS);
-    transaction.addEventListener("complete", () => {
+    const close = (): void => reject(new DOMException("The database was closed.", "AbortError"));
+    const end = (settle: () => void) => (): void => {
       clearTimeout(timer);
-      resolve();
-    });
+      db.removeEventListener("close", close);
+      settle();
+    };
+    transaction.addEventListener("complete", end(resolve));
     // Only here `error` tells a full disk from other reasons; error events come before it is set.
-    transaction.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(transaction.error ?? new DOMException("The transaction was aborted.", "AbortError"));
-    });
+    transaction.addEventListener(
+      "abort",
+      end(() =>
+        reject(transaction.error ?? new DOMException("The transaction was aborted.", "AbortError")),
+      ),
+    );
+    // Chromium has been seen to close a database, its data being cleared, and never to end what was going on in it.
+    db.addEventListener("close", close);
   });
 }
 

@@ -119,6 +119,14 @@ describe("the store in IndexedDB", () => {
     expect(await store.get(await store.put(BYTES))).toEqual(BYTES);
   });
 
+  test("a write whose database is closed under it ends at once, and the next one is done", async () => {
+    const store = await open();
+    closeSilently();
+    await expect(store.put(BYTES)).rejects.toMatchObject({ code: "storage-unavailable" });
+    vi.restoreAllMocks();
+    expect(await store.get(await store.put(BYTES))).toEqual(BYTES);
+  }, 10_000); // not after the minute that a silent database is given
+
   test("does not stand in the way of another version", async () => {
     const store = await open();
     const shard = await store.put(BYTES);
@@ -194,6 +202,21 @@ function failWrites(error: string): void {
     Object.defineProperty(transaction, "error", { value: new DOMException("", error) });
     pending.addEventListener("success", () => transaction.abort());
     return pending;
+  });
+}
+
+// What Chromium does now and then when a site's data is cleared: the database closes, its transactions never end.
+function closeSilently(): void {
+  // oxlint-disable-next-line typescript/unbound-method -- applied to the database that it is called on
+  const begin = IDBDatabase.prototype.transaction;
+  vi.spyOn(IDBDatabase.prototype, "transaction").mockImplementation(function (
+    this: IDBDatabase,
+    ...args
+  ) {
+    const transaction = begin.apply(this, args);
+    transaction.addEventListener = () => undefined;
+    setTimeout(() => this.dispatchEvent(new Event("close")));
+    return transaction;
   });
 }
 
