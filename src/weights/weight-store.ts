@@ -23,6 +23,9 @@ export type StoreKind = "indexeddb" | "memory";
 /** An import that nobody continued for this long is given up. */
 const JOURNAL_LIFE_MS = 7 * 24 * 3600 * 1000;
 
+/** Chromium never answers for a blob whose site's data was cleared between the row's reading and its own. */
+const READ_TIMEOUT_MS = 20_000;
+
 /** The store. Methods throw ModelError storage-unavailable when the database fails. */
 export class WeightStore {
   readonly kind: StoreKind;
@@ -80,7 +83,7 @@ export class WeightStore {
     const blob = await this.#readBlob(hash);
     if (!(blob instanceof Blob)) throw corrupt(hash, "is missing");
     if (blob.size !== bytes) throw corrupt(hash, `has ${blob.size} bytes, expected ${bytes}`);
-    const content = new Uint8Array(await blob.arrayBuffer().catch(unreadable(hash)));
+    const content = new Uint8Array(await contentOf(blob, hash));
     const actual = await sha256(content);
     if (actual !== hash) throw corrupt(hash, `has the hash ${actual.slice(0, 12)}`);
     return content;
@@ -296,10 +299,15 @@ function removedMeanwhile(hashes: readonly string[]): Error {
   );
 }
 
-function unreadable(hash: string): (cause: unknown) => never {
-  return (cause) => {
-    throw corrupt(hash, "cannot be read", cause);
-  };
+function contentOf(blob: Blob, hash: string): Promise<ArrayBuffer> {
+  return new Promise((resolve, reject) => {
+    const late = corrupt(hash, `was not read within ${READ_TIMEOUT_MS / 1000} s`);
+    const timer = setTimeout(() => reject(late), READ_TIMEOUT_MS);
+    blob
+      .arrayBuffer()
+      .then(resolve, (cause: unknown) => reject(corrupt(hash, "cannot be read", cause)))
+      .finally(() => clearTimeout(timer));
+  });
 }
 
 function rethrowUnavailable(cause: unknown): never {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import type { KeyValue } from "../../../src/weights/key-value.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
@@ -56,6 +56,20 @@ describe("shards", () => {
       code: "weights-corrupt",
       details: { shards: [shard.hash] },
     });
+  });
+
+  test("that are never read are reported as corrupt, too", async () => {
+    const rows = memoryKeyValue();
+    const store = new WeightStore(rows, "memory");
+    const shard = await store.put(BYTES);
+    const silent = new Blob([BYTES]);
+    silent.arrayBuffer = () => new Promise(() => undefined);
+    await setRow(rows, `shard:${shard.hash}`, silent);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const reading = expect(store.get(shard)).rejects.toMatchObject({ code: "weights-corrupt" });
+    await vi.advanceTimersByTimeAsync(20_000);
+    await reading;
+    vi.useRealTimers();
   });
 
   test("can be replaced when they are damaged", async () => {
