@@ -1,13 +1,14 @@
-// Accidents of a real browser: a crashed GPU process, and a browser that gives no GPU any more.
+// Accidents of a real browser: a crashed GPU process, a tab that stands still, a browser that gives no GPU any more.
 // Lost devices, dying workers and the full counts: `npm run faults`.
 import { expect, test } from "vitest";
 import { MODEL, withFaultPage } from "../faults/browser/open-fault-page.mjs";
 import { rig as gpuCrashes } from "../faults/rigs/gpu-crashes.mjs";
+import { rig as stoppedTab } from "../faults/rigs/stopped-tab.mjs";
 
 // A model compiles for seconds in software, here once for each of its lives, on a machine that may be busy.
 const PATIENCE_MS = 600_000;
 
-test.each([gpuCrashes])(
+test.each([gpuCrashes, stoppedTab])(
   "$what: the same picture all the same",
   async (rig) => {
     expect((await rig.run(rig.slice, 1)).failures).toEqual([]);

@@ -15,6 +15,7 @@ const LIMIT_MS = 300_000;
  * @property {number} count - drawings of `npm run faults`
  * @property {(opened: Opened, seed: number) => Promise<unknown>} happen - makes the accident happen
  * @property {readonly string[]} [switches] - further switches of Chromium
+ * @property {number} [replaced] - engine workers that it costs; 1 unless said
  *
  * @param {Disturbance} disturbance
  * @returns {import("../rig.ts").Rig}
@@ -33,10 +34,10 @@ export function disturbanceRig({ name, what, count, ...accident }) {
 /**
  * @param {number} count
  * @param {number} seed
- * @param {Pick<Disturbance, "happen" | "switches">} accident
+ * @param {Pick<Disturbance, "happen" | "switches" | "replaced">} accident
  * @returns {Promise<import("../rig.ts").RigResult>}
  */
-function disturbDrawings(count, seed, { happen, switches = [] }) {
+function disturbDrawings(count, seed, { happen, switches = [], replaced = 1 }) {
   return withFaultPage(async (opened) => {
     const { page } = opened;
     await page.evaluate((url) => globalThis.faults?.load(url, "webgpu", true), MODEL);
@@ -56,7 +57,10 @@ function disturbDrawings(count, seed, { happen, switches = [] }) {
       await new Promise((resolve) => setTimeout(resolve, random(n) * usual));
       await happen(opened, n);
       const report = await drawing;
-      const isBack = page.evaluate((times) => globalThis.faults?.recovered(times), lives + 1);
+      const isBack = page.evaluate(
+        (times) => globalThis.faults?.recovered(times),
+        lives + replaced,
+      );
       const what = await within(isBack, LIMIT_MS).then(
         () => checkDrawing(report, undisturbed),
         String,

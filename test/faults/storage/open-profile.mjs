@@ -26,17 +26,9 @@ import { launchOptions } from "../../support/chromium.mjs";
 export async function openProfile(profile, url) {
   const { chromium } = await import("playwright");
   const context = await chromium.launchPersistentContext(profile, launchOptions());
-  /** @type {ShardRef[]} */
-  const acknowledged = [];
-  await context.exposeFunction("acknowledge", (/** @type {ShardRef} */ shard) => {
-    acknowledged.push(shard);
-  });
-  const page = context.pages()[0] ?? (await context.newPage());
-  await openStorage(page, url);
   return {
     context,
-    page,
-    acknowledged,
+    ...(await openIn(context, url)),
     async kill() {
       const closed = new Promise((resolve) => context.once("close", resolve));
       process.kill(-browserProcess(profile), "SIGKILL");
@@ -46,11 +38,47 @@ export async function openProfile(profile, url) {
   };
 }
 
+/**
+ * Opens the page of the storage rigs and listens to what it acknowledges.
+ *
+ * @param {import("playwright").BrowserContext} context
+ * @param {string} url
+ * @returns {Promise<Pick<OpenProfile, "page" | "acknowledged">>}
+ */
+export async function openIn(context, url) {
+  /** @type {ShardRef[]} */
+  const acknowledged = [];
+  await context.exposeFunction("acknowledge", (/** @type {ShardRef} */ shard) => {
+    acknowledged.push(shard);
+  });
+  const page = context.pages()[0] ?? (await context.newPage());
+  await openStorage(page, url);
+  return { page, acknowledged };
+}
+
 /** Goes to the page of the storage rigs. @param {import("playwright").Page} page @param {string} url */
 export async function openStorage(page, url) {
   page.setDefaultTimeout(0);
   await page.goto(url);
   await page.waitForFunction(() => globalThis.storage !== undefined);
+}
+
+/**
+ * Loads a model under its own name.
+ *
+ * @param {import("playwright").Page} page
+ * @param {string} name
+ * @returns {Promise<string>} the code of the error that it ended in, or its text where it has none; empty when it is loaded
+ */
+export function codeOfLoad(page, name) {
+  return page.evaluate(async (model) => {
+    try {
+      await globalThis.storage?.load(model, model);
+      return "";
+    } catch (error) {
+      return String(error instanceof Error && "code" in error ? error.code : error);
+    }
+  }, name);
 }
 
 /** A profile that is deleted afterwards. @template T @param {(profile: string) => Promise<T>} use */

@@ -6,6 +6,8 @@ const ROWS = 512;
 const COLUMNS = 128;
 /** Bytes of one tensor: what a connection brings at a time. */
 export const TENSOR_BYTES = ROWS * COLUMNS * 2;
+/** Of the one shard that a tensor becomes in q8: a byte for a weight, and two for the scale of 32. */
+export const SHARD_BYTES = ROWS * COLUMNS + (ROWS * COLUMNS * 2) / 32;
 /** Between two tensors, so that no two share a request: four bytes each, more than what is cheaper to fetch than to skip. */
 const GAP = 20_000;
 /** Requests that an import has open at a time. */
