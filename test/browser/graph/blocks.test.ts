@@ -12,7 +12,14 @@ import {
 import { siglipTower } from "../../../src/graph/blocks/siglip.ts";
 import { timeEmbedding } from "../../../src/graph/blocks/time-embedding.ts";
 import { uvitDecoder, uvitEncoder } from "../../../src/graph/blocks/uvit.ts";
-import { vaeDecoder, vaeEncoder, type VaeConfig } from "../../../src/graph/blocks/vae.ts";
+import { nearestCodes } from "../../../src/graph/blocks/codebook.ts";
+import { JANUS_NAMES } from "../../../src/graph/blocks/vae-names.ts";
+import {
+  vaeDecoder,
+  vaeEncoder,
+  vqEncoder,
+  type VaeConfig,
+} from "../../../src/graph/blocks/vae.ts";
 import { GraphBuilder } from "../../../src/graph/builder.ts";
 import type { Graph, Value } from "../../../src/graph/graph.ts";
 import type { Runtime, Tensor } from "../../../src/session/runtime.ts";
@@ -55,6 +62,8 @@ const VAE: VaeConfig = {
   usePostQuantConv: true,
   midAttention: true,
 };
+const VQ: VaeConfig = { ...VAE, innerChannels: 6, attentionLevels: [1], names: JANUS_NAMES };
+const CODEBOOK = { weight: "codebook", codes: 50, width: 4, isNormalized: true };
 
 const BLOCKS: Readonly<Record<string, (g: GraphBuilder) => Value>> = {
   embedding: (g) =>
@@ -94,6 +103,8 @@ const BLOCKS: Readonly<Record<string, (g: GraphBuilder) => Value>> = {
     return uvitDecoder(g, features, encoded, time, { prefix: "d.", ...UVIT, skipChannels: 32 });
   },
   "vae decoder": (g) => vaeDecoder(g, g.input("z", "f32", [1, 4, 8, 8]), VAE),
+  "vq encoder": (g) => vqEncoder(g, g.input("image", "f32", [1, 3, 16, 16]), VQ),
+  "nearest codes": (g) => nearestCodes(g, g.input("features", "f32", [1, 4, 6, 6]), CODEBOOK),
   "vae encoder": (g) => vaeEncoder(g, g.input("image", "f32", [1, 3, 16, 16]), VAE).mean,
 };
 

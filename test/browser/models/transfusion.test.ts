@@ -1,4 +1,5 @@
 // Transfusion on WebGPU, checkpoint to pixels, beside transfusion-pytorch.
+import { expect, test } from "vitest";
 import { createWebGpuRuntime } from "../../../src/session/webgpu-runtime.ts";
 import { runTransfusionParity } from "../../contract/transfusion-parity.ts";
 import type { TransfusionGoldens } from "../../contract/transfusion-stages.ts";
@@ -7,14 +8,24 @@ import { parseGoldens } from "../../support/safetensors-file.ts";
 
 const FOLDER = new URL("/test/golden/transfusion/", location.href).href;
 
-runTransfusionParity({
-  checkpoint: "a on WebGPU",
-  goldens: await fetchGoldens("a"),
-  open: async () => {
+for (const name of ["a", "b"]) {
+  const open = async (memoryBudgetBytes?: number) => {
     const runtime = await createWebGpuRuntime({ float: "f32" });
-    return openModel({ kind: "url", url: `${FOLDER}a/checkpoint/` }, "f32", runtime);
-  },
-});
+    const location = { kind: "url", url: `${FOLDER}${name}/checkpoint/` } as const;
+    return openModel(location, "f32", runtime, memoryBudgetBytes);
+  };
+  runTransfusionParity({
+    checkpoint: `${name} on WebGPU`,
+    goldens: await fetchGoldens(name),
+    open,
+  });
+
+  test(`${name}: both loops are captured and proven`, async () => {
+    const model = await open();
+    expect(model.info()).toMatchObject({ captured: { decode: true, flow: true }, notes: [] });
+    await model.dispose();
+  }, 120_000);
+}
 
 async function fetchGoldens(name: string): Promise<TransfusionGoldens> {
   const file = async (path: string): Promise<Response> => fetch(`${FOLDER}${name}/${path}`);
