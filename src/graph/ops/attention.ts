@@ -77,8 +77,6 @@ export interface GroupQueryOptions {
   readonly kvHeads: number;
   /** Neighbours of a head are the rotated pairs, not its halves. Default false. */
   readonly interleaved?: boolean;
-  /** Scores are softcap * tanh(score / softcap). Default: as they are. */
-  readonly softcap?: number;
 }
 
 /**
@@ -91,7 +89,7 @@ export interface GroupQueryOptions {
 export function groupQueryAttention(
   g: GraphBuilder,
   inputs: GroupQueryInputs,
-  { heads, kvHeads, interleaved = false, softcap }: GroupQueryOptions,
+  { heads, kvHeads, interleaved = false }: GroupQueryOptions,
 ): { readonly output: Value; readonly key: Value; readonly value: Value } {
   const { q, k, v, pastKey, pastValue, lastIndex, total, cos, sin } = inputs;
   const size = fixed(pastKey.shape[3]);
@@ -110,7 +108,6 @@ export function groupQueryAttention(
       kv_num_heads: kvHeads,
       do_rotary: 1,
       ...(interleaved ? { rotary_interleaved: 1 } : {}),
-      ...(softcap === undefined ? {} : { softcap: { float: softcap } }),
     },
     MICROSOFT,
   );
