@@ -179,12 +179,12 @@ function settled(transaction: IDBTransaction): Promise<void> {
       reject(new DOMException("The database does not answer.", "TimeoutError"));
       undo(transaction);
     }, TRANSACTION_TIMEOUT_MS);
-    const close = (): void => reject(new DOMException("The database was closed.", "AbortError"));
     const end = (settle: () => void) => (): void => {
       clearTimeout(timer);
       db.removeEventListener("close", close);
       settle();
     };
+    const close = end(() => reject(new DOMException("The database was closed.", "AbortError")));
     transaction.addEventListener("complete", end(resolve));
     // Only here `error` tells a full disk from other reasons; error events come before it is set.
     transaction.addEventListener(
