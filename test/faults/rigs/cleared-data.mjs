@@ -1,7 +1,14 @@
 // A user who clears the site's data while a model is stored and read, at a random moment: the load ends in the right
 // weights or in an error that says what happened, and the next load has them.
-import { random, within } from "../browser/open-fault-page.mjs";
-import { claim, codeOfLoad, openProfile, withProfile } from "../storage/open-profile.mjs";
+import { random } from "../browser/open-fault-page.mjs";
+import { eachSeed } from "../each-seed.mjs";
+import {
+  claim,
+  codeOfLoad,
+  measureLoad,
+  openProfile,
+  withProfile,
+} from "../storage/open-profile.mjs";
 import { serveModels } from "../storage/serve-models.mjs";
 
 const TENSORS = 40;
@@ -19,34 +26,24 @@ export const rig = {
   allowed: "0 hangs, all typed, whole at the next load",
   async run(count, seed) {
     const server = await serveModels({ model: TENSORS });
-    /** @type {import("../rig.ts").Failure[]} */
-    const failures = [];
     let broken = 0;
     try {
-      await withProfile(async (profile) => {
+      const failures = await withProfile(async (profile) => {
         const browser = await openProfile(profile, server.url);
-        const started = performance.now();
-        const whole = await browser.page.evaluate(() => globalThis.storage?.load("model", "model"));
-        const usualMs = performance.now() - started;
-        for (let n = seed; n < seed + count; n++) {
+        const { hash, usualMs } = await measureLoad(browser.page, "model");
+        const failed = await eachSeed({ count, seed, limitMs: LIMIT_MS }, async (n) => {
           const delayMs = random(n) * usualMs;
           const isStored = n % 2 === 0;
-          try {
-            const code = await within(
-              clearOnce(browser, server.url, { isStored, delayMs, hash: whole?.hash }),
-              LIMIT_MS,
-            );
-            broken += code === "" ? 0 : 1;
-          } catch (error) {
-            failures.push({ seed: n, what: String(error) });
-          }
-        }
+          const code = await clearOnce(browser, server.url, { isStored, delayMs, hash });
+          broken += code === "" ? 0 : 1;
+        });
         await browser.close();
+        return failed;
       });
+      return { runs: count, failures, seen: `${broken} loads broken off` };
     } finally {
       await server.close();
     }
-    return { runs: count, failures, seen: `${broken} loads broken off` };
   },
 };
 

@@ -1,7 +1,8 @@
 // A browser that is killed (SIGKILL, all processes) while it stores a model, puts another in its place, or makes
 // room, and opened again on the same profile. What was reported as stored is there, what is there is right, and
 // what is not is fetched once more at most once for each connection.
-import { random, within } from "../browser/open-fault-page.mjs";
+import { random } from "../browser/open-fault-page.mjs";
+import { eachSeed } from "../each-seed.mjs";
 import { claim, openProfile, withProfile } from "../storage/open-profile.mjs";
 import { CONNECTIONS, serveModels } from "../storage/serve-models.mjs";
 
@@ -24,30 +25,22 @@ export const rig = {
   allowed: "0 corrupt shards served, 0 acknowledged shards lost",
   async run(count, seed) {
     const server = await serveModels({ old: TENSORS, new: TENSORS });
-    /** @type {import("../rig.ts").Failure[]} */
-    const failures = [];
     let [acknowledged, unfinished] = [0, 0];
     try {
       const undisturbed = await withProfile((profile) => measure(profile, server));
-      for (let n = seed; n < seed + count; n++) {
-        try {
-          const seen = await withProfile((profile) =>
-            within(killOnce(profile, server, undisturbed, n), LIMIT_MS),
-          );
-          acknowledged += seen.acknowledged;
-          unfinished += seen.acknowledged < TENSORS ? 1 : 0;
-        } catch (error) {
-          failures.push({ seed: n, what: String(error) });
-        }
-      }
+      const failures = await eachSeed({ count, seed, limitMs: LIMIT_MS }, async (n) => {
+        const seen = await withProfile((profile) => killOnce(profile, server, undisturbed, n));
+        acknowledged += seen.acknowledged;
+        unfinished += seen.acknowledged < TENSORS ? 1 : 0;
+      });
+      return {
+        runs: count,
+        failures,
+        seen: `${unfinished} in the middle, ${acknowledged} shards acknowledged`,
+      };
     } finally {
       await server.close();
     }
-    return {
-      runs: count,
-      failures,
-      seen: `${unfinished} in the middle, ${acknowledged} shards acknowledged`,
-    };
   },
 };
 

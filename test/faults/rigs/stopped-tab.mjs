@@ -16,6 +16,7 @@ export const rig = disturbanceRig({
     const control = await browser.newBrowserCDPSession();
     const { processInfo } = await control.send("SystemInfo.getProcessInfo");
     const tabs = processInfo.filter(({ type }) => type === "renderer");
+    if (tabs.length === 0) throw new Error("the browser names no process of a tab");
     for (const { id } of tabs) process.kill(id, "SIGSTOP");
     await new Promise((resolve) => setTimeout(resolve, random(n + 1000) * LONGEST_MS));
     for (const { id } of tabs) process.kill(id, "SIGCONT");

@@ -1,7 +1,14 @@
 // Two to four tabs that load the same model at once, some of which crash or are closed meanwhile. Everyone who lives
 // has the right weights, and they came through the network once; without Web Locks they are right all the same.
-import { random, within } from "../browser/open-fault-page.mjs";
-import { claim, openProfile, openStorage, withProfile } from "../storage/open-profile.mjs";
+import { random } from "../browser/open-fault-page.mjs";
+import { eachSeed } from "../each-seed.mjs";
+import {
+  claim,
+  measureLoad,
+  openProfile,
+  openStorage,
+  withProfile,
+} from "../storage/open-profile.mjs";
 import { serveModels } from "../storage/serve-models.mjs";
 
 const TENSORS = 240;
@@ -24,49 +31,34 @@ export const rig = {
   allowed: "bytes fetched <= 1.05x with locks, 0 corrupt",
   async run(count, seed) {
     const server = await serveModels({ model: TENSORS });
-    /** @type {import("../rig.ts").Failure[]} */
-    const failures = [];
     let [most, lost] = [0, 0];
     try {
-      await withProfile(async (profile) => {
+      const failures = await withProfile(async (profile) => {
         const browser = await openProfile(profile, server.url);
-        const { hash, usualMs } = await measure(browser.page);
-        for (let n = seed; n < seed + count; n++) {
-          try {
-            const seen = await within(
-              loadTogether(browser, server, { hash, usualMs }, n),
-              LIMIT_MS,
-            );
-            lost += seen.lost;
-            if (seen.hasLocks) most = Math.max(most, seen.fetched);
-          } catch (error) {
-            failures.push({ seed: n, what: String(error) });
-          }
-        }
+        const undisturbed = await measureLoad(browser.page, "model");
+        const failed = await eachSeed({ count, seed, limitMs: LIMIT_MS }, async (n) => {
+          const seen = await loadTogether(browser, server, undisturbed, n);
+          lost += seen.lost;
+          if (seen.hasLocks) most = Math.max(most, seen.fetched);
+        });
         await browser.close();
+        return failed;
       });
+      return {
+        runs: count,
+        failures,
+        seen: `${lost} tabs lost, at most ${most.toFixed(3)}x fetched`,
+      };
     } finally {
       await server.close();
     }
-    return {
-      runs: count,
-      failures,
-      seen: `${lost} tabs lost, at most ${most.toFixed(3)}x fetched`,
-    };
   },
 };
-
-/** @param {Page} page */
-async function measure(page) {
-  const started = performance.now();
-  const found = await page.evaluate(() => globalThis.storage?.load("model", "model"));
-  return { hash: found?.hash, usualMs: performance.now() - started };
-}
 
 /**
  * @param {OpenProfile} browser
  * @param {ModelServer} server
- * @param {Awaited<ReturnType<typeof measure>>} undisturbed
+ * @param {Awaited<ReturnType<typeof measureLoad>>} undisturbed
  * @param {number} seed
  */
 async function loadTogether({ context, page: first }, server, undisturbed, seed) {

@@ -81,6 +81,19 @@ export function codeOfLoad(page, name) {
   }, name);
 }
 
+/**
+ * Loads a model under its own name when nothing disturbs it.
+ *
+ * @param {import("playwright").Page} page
+ * @param {string} name
+ * @returns {Promise<{ hash: string | undefined, usualMs: number }>} hash of its weights, and how long it took
+ */
+export async function measureLoad(page, name) {
+  const started = performance.now();
+  const found = await page.evaluate((model) => globalThis.storage?.load(model, model), name);
+  return { hash: found?.hash, usualMs: performance.now() - started };
+}
+
 /** A profile that is deleted afterwards. @template T @param {(profile: string) => Promise<T>} use */
 export async function withProfile(use) {
   const profile = mkdtempSync(join(tmpdir(), "web-umm-profile-"));
