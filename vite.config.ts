@@ -36,7 +36,7 @@ export default defineConfig(({ mode }) => ({
   worker: { format: "es" },
   // A dependency that is found late makes the dev server reload the page, in the middle of a test.
   optimizeDeps: {
-    include: ["comlink", "idb-keyval", "@huggingface/tokenizers"],
+    include: ["comlink", "idb-keyval", "@huggingface/tokenizers", "hash-wasm"],
     exclude: ["onnxruntime-web"],
   },
   server: {

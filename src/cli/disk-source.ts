@@ -100,6 +100,8 @@ class DiskSource implements CheckpointSource {
     return this.#versions.get(this.#path(file)) ?? "";
   }
 
+  async published(): Promise<undefined> {}
+
   at(folder: string): CheckpointSource {
     return new DiskSource(
       this.#root,

@@ -4,7 +4,7 @@ import { fail, ModelError } from "../base/errors.ts";
 import { isAbsence, reasonOf } from "./download-error.ts";
 import { isJsonObject, parseJsonObject } from "./json-file.ts";
 import { readSafetensors } from "./safetensors.ts";
-import type { CheckpointSource, ReadOptions } from "./source.ts";
+import type { CheckpointSource, ReadOptions, StretchReader } from "./source.ts";
 import type { TensorEntry } from "./tensor-entry.ts";
 import { readTorchArchive } from "./torch-archive.ts";
 
@@ -13,6 +13,15 @@ export interface Checkpoint {
   readonly source: CheckpointSource;
   /** Where every tensor is. */
   readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** The headers that say so. */
+  readonly believed: readonly ReadStretch[];
+}
+
+/** Bytes of a file that were read. */
+export interface ReadStretch {
+  readonly file: string;
+  readonly start: number;
+  readonly bytes: Uint8Array;
 }
 
 /** A file of weights beside those that every checkpoint has (model.safetensors, pytorch_model.bin, ...). */
@@ -67,16 +76,33 @@ export async function openCheckpoint(
   source: CheckpointSource,
   { weightFiles = [], ...options }: CheckpointOptions = {},
 ): Promise<Checkpoint> {
-  const tensors = new Map(await readMainFiles(source, options));
+  const believed: ReadStretch[] = [];
+  const headers = recorded(source, believed);
+  const tensors = new Map(await readMainFiles(source, headers, options));
   const hasMain = tensors.size > 0;
   for (const { file, prefix, isRequired, isAlternative = false } of weightFiles) {
     if (isAlternative && hasMain) continue;
-    const read = (): ReturnType<typeof readTensorTable> => readTensorTable(source, file, options);
+    const read = (): ReturnType<typeof readTensorTable> => readTensorTable(headers, file, options);
     const table = isRequired ? await read() : await optional(read);
     for (const [name, entry] of table ?? []) add(tensors, prefix + name, entry);
   }
   if (tensors.size === 0) throw noWeights(source);
-  return { source, tensors };
+  return { source, tensors, believed };
+}
+
+function recorded(source: StretchReader, stretches: ReadStretch[]): StretchReader {
+  return {
+    readPrefix: async (file, maxBytes, options) => {
+      const prefix = await source.readPrefix(file, maxBytes, options);
+      stretches.push({ file, start: 0, bytes: prefix.bytes });
+      return prefix;
+    },
+    readRange: async (file, start, end, options) => {
+      const bytes = await source.readRange(file, start, end, options);
+      stretches.push({ file, start, bytes });
+      return bytes;
+    },
+  };
 }
 
 /**
@@ -127,23 +153,24 @@ function isForbidden(error: unknown): boolean {
 /** Tensors of the files that every checkpoint has, under the first name that is there. */
 async function readMainFiles(
   source: CheckpointSource,
+  headers: StretchReader,
   options: ReadOptions,
 ): Promise<ReadonlyMap<string, TensorEntry>> {
   for (const file of WEIGHT_FILES) {
-    const single = await optional(() => readTensorTable(source, file, options));
+    const single = await optional(() => readTensorTable(headers, file, options));
     if (single) return single;
     const index = `${file}.index.json`;
     const text = await optional(() =>
       source.readText(index, { ...options, maxBytes: MAX_INDEX_BYTES }),
     );
-    if (text !== undefined) return readShards(source, index, text, options);
+    if (text !== undefined) return readShards(headers, index, text, options);
   }
   return new Map();
 }
 
 /** Tensors of one file. */
 function readTensorTable(
-  source: CheckpointSource,
+  source: StretchReader,
   file: string,
   options: ReadOptions,
 ): Promise<ReadonlyMap<string, TensorEntry>> {
@@ -166,7 +193,7 @@ function add(tensors: Map<string, TensorEntry>, name: string, entry: TensorEntry
 }
 
 async function readShards(
-  source: CheckpointSource,
+  source: StretchReader,
   index: string,
   text: string,
   options: ReadOptions,

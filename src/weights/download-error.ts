@@ -16,6 +16,7 @@ export type FetchReason =
   | "html"
   | "lfs-pointer"
   | "changed"
+  | "damaged"
   | "too-large";
 
 const ADVICE: Readonly<Record<FetchReason, string>> = {
@@ -37,6 +38,8 @@ const ADVICE: Readonly<Record<FetchReason, string>> = {
   "lfs-pointer":
     "The server holds a Git LFS pointer in place of the file: run `git lfs pull` where the files are served from.",
   changed: "The file changed on the server while it was read. Load again.",
+  damaged:
+    "What was stored of it is given up. Load again; if it happens again, something between the hub and this page changes files.",
   "too-large":
     "A file of this kind is never that large; the server does not hold what was asked for.",
 };

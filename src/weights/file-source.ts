@@ -129,6 +129,8 @@ class FileSource implements CheckpointSource {
     return file ? `${file.size}-${file.lastModified}` : "";
   }
 
+  async published(): Promise<undefined> {}
+
   at(folder: string): CheckpointSource {
     return new FileSource(this.#files, `${this.id}/${folder}`, `${this.#folder}${folder}/`);
   }

@@ -4,8 +4,9 @@ import { downloadFailed, isAbsence, reasonOf, withoutSecrets } from "./download-
 import type { HttpContext, HttpOptions } from "./fetch-range.ts";
 import { httpContext } from "./fetch-range.ts";
 import { HttpFile } from "./http-file.ts";
+import { HubListing } from "./hub-listing.ts";
 import { SNIFF_BYTES } from "./sniff.ts";
-import type { CheckpointSource, Prefix, ReadOptions } from "./source.ts";
+import type { CheckpointSource, Prefix, PublishedFile, ReadOptions } from "./source.ts";
 
 const HUGGING_FACE = "https://huggingface.co";
 const COMMIT = /^[0-9a-f]{40}$/;
@@ -20,13 +21,20 @@ export function createHubSource(
   const host = hub === HUGGING_FACE ? "" : `${withoutSecrets(hub).replace(/\/$/, "")}/`;
   const address = new HubAddress(`${hub}/${id}/resolve/`, revision);
   const context = httpContext(options);
-  return new HttpSource(`${host}${id}@${revision}`, address, context, "", new Map());
+  const trees = `${hub}/api/models/${id}/tree/`;
+  const listing = new HubListing(
+    (at, folder) => `${trees}${encodeURIComponent(at)}/${encodePath(folder)}`,
+    context,
+  );
+  const place = { address, context, listing, files: new Map() };
+  return new HttpSource(`${host}${id}@${revision}`, place, "");
 }
 
 /** The files below a URL. A query of the URL is sent with every file. */
 export function createUrlSource(url: string, options: HttpOptions): CheckpointSource {
   const id = withoutSecrets(url).replace(/\/+$/, "");
-  return new HttpSource(id, new FolderAddress(url), httpContext(options), "", new Map());
+  const place = { address: new FolderAddress(url), context: httpContext(options) };
+  return new HttpSource(id, { ...place, files: new Map() }, "");
 }
 
 /** Where a file is, and what is learned about the folder from answers. */
@@ -79,29 +87,28 @@ class FolderAddress implements Address {
   learn(): void {}
 }
 
+/** What a source and those of the folders inside it share. */
+interface Place {
+  readonly address: Address;
+  readonly context: HttpContext;
+  /** Of a hub. */
+  readonly listing?: HubListing;
+  readonly files: Map<string, HttpFile>;
+}
+
 class HttpSource implements CheckpointSource {
   readonly id: string;
-  readonly #address: Address;
-  readonly #context: HttpContext;
+  readonly #place: Place;
   readonly #folder: string;
-  readonly #files: Map<string, HttpFile>;
 
-  constructor(
-    id: string,
-    address: Address,
-    context: HttpContext,
-    folder: string,
-    files: Map<string, HttpFile>,
-  ) {
+  constructor(id: string, place: Place, folder: string) {
     this.id = id;
-    this.#address = address;
-    this.#context = context;
+    this.#place = place;
     this.#folder = folder;
-    this.#files = files;
   }
 
   get revision(): string {
-    return this.#address.revision;
+    return this.#place.address.revision;
   }
 
   async readText(
@@ -149,26 +156,31 @@ class HttpSource implements CheckpointSource {
   }
 
   versionOf(file: string): string {
-    return this.#files.get(this.#folder + file)?.version ?? "";
+    return this.#place.files.get(this.#folder + file)?.version ?? "";
+  }
+
+  async published(file: string, options?: ReadOptions): Promise<PublishedFile | undefined> {
+    return this.#place.listing?.find(this.revision, this.#folder + file, options);
   }
 
   at(folder: string): CheckpointSource {
     const id = `${this.id}/${folder}`;
     const inside = `${this.#folder}${folder}/`;
-    return new HttpSource(id, this.#address, this.#context, inside, this.#files);
+    return new HttpSource(id, this.#place, inside);
   }
 
   close(): void {
-    for (const file of this.#files.values()) file.close();
+    for (const file of this.#place.files.values()) file.close();
   }
 
   #file(file: string): HttpFile {
+    const { address, context, files } = this.#place;
     const path = this.#folder + file;
-    const known = this.#files.get(path);
+    const known = files.get(path);
     if (known) return known;
-    const learn = (headers: Headers): void => this.#address.learn(headers);
-    const remote = new HttpFile(this.#address.urlOf(path), this.#context, learn);
-    this.#files.set(path, remote);
+    const learn = (headers: Headers): void => address.learn(headers);
+    const remote = new HttpFile(address.urlOf(path), context, learn);
+    files.set(path, remote);
     return remote;
   }
 

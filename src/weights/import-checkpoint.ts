@@ -8,6 +8,7 @@ import type { LoadProgress } from "../base/events.ts";
 import type { WeightDeclaration } from "../base/weight-declaration.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { convertJob } from "./convert-job.ts";
+import { reasonOf } from "./download-error.ts";
 import { sha256 } from "./hash.ts";
 import { install, journalledSink, storedShards } from "./journal.ts";
 import type { Job, Layout } from "./layout.ts";
@@ -16,11 +17,15 @@ import type { Manifest, Provenance, ShardRef } from "./manifest.ts";
 import { MANIFEST_VERSION } from "./manifest.ts";
 import { createPace } from "./pace.ts";
 import { planRequests, readSlices } from "./read-ahead.ts";
+import type { ReadAheadOptions } from "./read-ahead.ts";
+import { findProvableFiles, ReadingProof } from "./reading-proof.ts";
+import type { ProvableFiles } from "./reading-proof.ts";
 import type { WeightRecipe } from "./recipe.ts";
 import { findWeights } from "./recipe.ts";
 import { ShardWriter } from "./shard-writer.ts";
 import type { ShardSink } from "./shard-writer.ts";
 import type { CheckpointSource } from "./source.ts";
+import type { Journal } from "./stored-rows.ts";
 import type { WeightStore } from "./weight-store.ts";
 
 /** What to import, and where to. */
@@ -68,17 +73,33 @@ export async function importCheckpoint(request: ImportRequest): Promise<Manifest
   const recipes = findWeights(declarations, quantization, checkpoint, companions);
   const layout = layOut(recipes, request.shardBytes ?? SHARD_BYTES);
   const checkpoints = { ...companions, "": checkpoint };
-  const plan = await planHash(recipes, layout, checkpoints);
-  const shards = await storedShards(store, key, plan);
+  const provable = await findProvableFiles(recipes, checkpoints, signal ? { signal } : {});
+  const plan = await planHash(recipes, layout, checkpoints, provable);
+  const resumed = await storedShards(store, key, plan);
+  const { shards } = resumed;
   const first = shards.length;
-  const put = journalledSink(store, { key, plan, shards, totalBytes: layout.totalBytes });
+  const isWanted = (shard: number): boolean => shard >= first;
+  const [next] = jobsFor(layout, isWanted);
+  const proof = await ReadingProof.start(provable, resumed.proof, next && firstRead(next));
+  const put = journalledSink(store, {
+    key,
+    plan,
+    shards,
+    totalBytes: layout.totalBytes,
+    proof: () => proof.marks(),
+  });
   const sink: ShardSink = async (shard, bytes) => {
     assert(shard === shards.length, `shard ${shard} follows ${shards.length}`);
     signal?.throwIfAborted();
     await put(shard, bytes);
   };
   const sources = sourcesOf(checkpoints);
-  await runJobs({ ...request, layout, sources, isWanted: (shard) => shard >= first, sink });
+  const run = runJobs({ ...request, layout, sources, isWanted, sink, proof });
+  await run.catch(async (error: unknown) => {
+    // Which of the stored bytes are wrong is not known.
+    if (reasonOf(error) === "damaged") await store.writeJournal(key, noJournal());
+    throw error;
+  });
   const manifest = manifestOf(request, recipes, layout, shards);
   const again = (hashes: readonly string[]): Promise<void> =>
     repairShards({ ...request, manifest, hashes, sources });
@@ -105,24 +126,29 @@ export async function repairShards(request: RepairRequest): Promise<void> {
   await runJobs({ ...request, layout, isWanted, sink });
 }
 
+type Inspect = NonNullable<ReadAheadOptions["inspect"]>;
+
 interface Run {
   readonly layout: Layout;
   readonly sources: Readonly<Record<string, CheckpointSource>>;
   readonly isWanted: (shard: number) => boolean;
   readonly sink: ShardSink;
+  readonly proof?: ReadingProof;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
 // Runs the jobs that touch a wanted shard.
 async function runJobs(run: Run): Promise<void> {
-  const { layout, sources, isWanted, sink, signal, onProgress } = run;
-  const jobs = layout.jobs.filter((job) => touches(job, layout.shardBytes, isWanted));
-  const requests = planRequests(jobs);
+  const { layout, sources, isWanted, sink, proof, signal, onProgress } = run;
+  const jobs = jobsFor(layout, isWanted);
+  const planned = planRequests(jobs);
+  const requests = proof?.complete(planned) ?? planned;
   const bytes = requests.reduce((sum, { start, end }) => sum + end - start, 0);
   const pace = createPace({ phase: "download", totalBytes: bytes, onProgress });
   const onBytes = (count: number, file: string): void => pace.add(count, file);
-  const slices = readSlices(requests, { sources, signal, onBytes });
+  const inspect: Inspect = (request, content) => proof?.take(request, content);
+  const slices = readSlices(requests, { sources, signal, onBytes, inspect });
   const nextSlice = async (): Promise<Uint8Array> => {
     const { value, done } = await slices.next();
     assert(!done, "fewer slices than planned");
@@ -132,6 +158,7 @@ async function runJobs(run: Run): Promise<void> {
   try {
     for (const job of jobs) {
       signal?.throwIfAborted();
+      proof?.beginJob();
       let position = job.streamStart;
       for (const part of await convertJob(job, nextSlice)) {
         await writer.write(position, part);
@@ -139,11 +166,25 @@ async function runJobs(run: Run): Promise<void> {
       }
       assert(position === job.streamEnd, `${job.recipe.key} has another size than planned`);
     }
+    const { done } = await slices.next(); // reads what is only hashed
+    assert(done, "more slices than planned");
     pace.finish(jobs.at(-1)?.recipe.file ?? "");
   } finally {
     await slices.return(undefined);
     for (const source of Object.values(sources)) source.close();
   }
+}
+
+function jobsFor(layout: Layout, isWanted: (shard: number) => boolean): Job[] {
+  return layout.jobs.filter((job) => touches(job, layout.shardBytes, isWanted));
+}
+
+function firstRead({ recipe, slices }: Job): WeightRecipe {
+  return { ...recipe, start: slices[0]?.start ?? recipe.start };
+}
+
+function noJournal(): Journal {
+  return { plan: "", shards: [], updatedAt: Date.now() };
 }
 
 function touches(
@@ -163,12 +204,14 @@ function planHash(
   recipes: readonly WeightRecipe[],
   { shardBytes }: Layout,
   checkpoints: Readonly<Record<string, Checkpoint>>,
+  provable: ProvableFiles,
 ): Promise<string> {
   const versions = Object.entries(checkpoints).map(([id, { source, tensors }]) => {
     const files = [...new Set([...tensors.values()].map(({ file }) => file))].toSorted();
     return [id, source.id, source.revision, files.map((file) => [file, source.versionOf(file)])];
   });
-  return sha256(JSON.stringify([MANIFEST_VERSION, shardBytes, versions, recipes]));
+  const hashes = [...provable].map(([place, file]) => [place, file.hash]);
+  return sha256(JSON.stringify([MANIFEST_VERSION, shardBytes, versions, recipes, hashes]));
 }
 
 function manifestOf(

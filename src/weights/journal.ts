@@ -2,21 +2,31 @@
 import { fail, ModelError } from "../base/errors.ts";
 import type { Manifest, ShardRef } from "./manifest.ts";
 import type { ShardSink } from "./shard-writer.ts";
+import type { ProofMarks } from "./stored-rows.ts";
 import type { WeightStore } from "./weight-store.ts";
+
+/** What an import may go on with. */
+export interface Resumed {
+  readonly shards: ShardRef[];
+  /** Of the last shard, where files are proved. */
+  readonly proof?: ProofMarks | undefined;
+}
 
 /** Shards of an earlier attempt at exactly this plan, up to the first one that is gone. */
 export async function storedShards(
   store: WeightStore,
   key: string,
   plan: string,
-): Promise<ShardRef[]> {
+): Promise<Resumed> {
   const journal = await store.readJournal(key);
+  if (journal?.plan !== plan) return { shards: [] };
   const shards: ShardRef[] = [];
-  for (const shard of journal?.plan === plan ? journal.shards : []) {
-    if (!(await store.has(shard.hash))) break;
-    shards.push(shard);
+  for (const shard of journal.shards) {
+    if (await store.has(shard.hash)) shards.push(shard);
+    // The proof is that of all of them.
+    else return { shards: journal.proof ? [] : shards };
   }
-  return shards;
+  return { shards, proof: journal.proof };
 }
 
 /** Attempts to install a model whose shards somebody else deletes meanwhile. */
@@ -61,14 +71,18 @@ export interface JournalEntry {
   readonly shards: ShardRef[];
   /** Bytes of the whole model, for the message when the disk is full. */
   readonly totalBytes: number;
+  /** See {@link Resumed}. */
+  readonly proof?: () => ProofMarks | undefined;
 }
 
 /** Stores shards in order, each together with the journal that names it. */
 export function journalledSink(store: WeightStore, entry: JournalEntry): ShardSink {
   const { key, plan, shards, totalBytes } = entry;
   return async (_, bytes) => {
+    const proof = entry.proof?.();
+    const kept = { plan, ...(proof && { proof }) };
     const journal = (ref: ShardRef) =>
-      [key, { plan, shards: [...shards, ref], updatedAt: Date.now() }] as const;
+      [key, { ...kept, shards: [...shards, ref], updatedAt: Date.now() }] as const;
     shards.push(await store.put(bytes, { journal }).catch(withTotals(totalBytes, shards)));
   };
 }

@@ -130,7 +130,7 @@ export async function installPacked(request: PackedRequest): Promise<Manifest> {
   const { manifest, store } = request;
   const { key, shards, totalBytes } = manifest;
   const plan = await sha256(JSON.stringify(["packed", shards]));
-  const done = await storedShards(store, key, plan);
+  const { shards: done } = await storedShards(store, key, plan);
   const put = journalledSink(store, { key, plan, shards: done, totalBytes });
   await fetchShards(request, shards.slice(done.length), put);
   await install(store, manifest, plan, (hashes) => repairPacked({ ...request, hashes }));

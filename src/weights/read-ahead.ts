@@ -4,13 +4,13 @@ import type { Job, RowSlice } from "./layout.ts";
 import type { CheckpointSource } from "./source.ts";
 
 /** Largest request, and with it the largest loss when one breaks. */
-const REQUEST_BYTES = 16 * 1024 * 1024;
+export const REQUEST_BYTES: number = 16 * 1024 * 1024;
 /** Bytes that nobody wants but that are cheaper to fetch than to skip. */
 const MAX_GAP_BYTES = 64 * 1024;
 /** Requests that are open or waiting to be converted. */
 const OPEN_REQUESTS = 3;
 
-/** One request and the slices that it serves, in order. */
+/** One request and the slices that it serves, in order; none where the bytes are read to be hashed only. */
 export interface RangeRequest {
   readonly companion: string;
   readonly file: string;
@@ -26,6 +26,8 @@ export interface ReadAheadOptions {
   readonly signal?: AbortSignal | undefined;
   /** New bytes of a file. */
   readonly onBytes?: (count: number, file: string) => void;
+  /** Sees the bytes of a request up to the end of each slice, before the slice is handed out, and then all of them. */
+  readonly inspect?: ((request: RangeRequest, bytes: Uint8Array) => void) | undefined;
 }
 
 /** Groups the slices of jobs, in order, into requests. */
@@ -53,7 +55,7 @@ export function planRequests(jobs: readonly Job[]): RangeRequest[] {
  */
 export async function* readSlices(
   requests: readonly RangeRequest[],
-  { sources, signal, onBytes }: ReadAheadOptions,
+  { sources, signal, onBytes, inspect }: ReadAheadOptions,
 ): AsyncGenerator<Uint8Array> {
   const stopper = new AbortController();
   const both = signal ? AbortSignal.any([signal, stopper.signal]) : stopper.signal;
@@ -76,8 +78,10 @@ export async function* readSlices(
       const bytes = await open.shift();
       if (!bytes) return;
       for (const slice of request.slices) {
+        inspect?.(request, bytes.subarray(0, slice.end - request.start));
         yield bytes.subarray(slice.start - request.start, slice.end - request.start);
       }
+      inspect?.(request, bytes);
     }
   } finally {
     stopper.abort();

@@ -3,7 +3,7 @@
 import { fail } from "../base/errors.ts";
 import type { Json, JsonObject } from "./json-file.ts";
 import { isJsonObject, parseJsonObject } from "./json-file.ts";
-import type { CheckpointSource, ReadOptions } from "./source.ts";
+import type { StretchReader, ReadOptions } from "./source.ts";
 import type { TensorDType, TensorEntry } from "./tensor-entry.ts";
 import { TENSOR_BYTES } from "./tensor-entry.ts";
 import { topLevelKeys } from "./top-level-keys.ts";
@@ -23,7 +23,7 @@ const MAX_RANK = 16;
  * @throws ModelError checkpoint-invalid when the header or the file's length is not what it should be
  */
 export async function readSafetensors(
-  source: CheckpointSource,
+  source: StretchReader,
   file: string,
   options: ReadOptions = {},
 ): Promise<Map<string, TensorEntry>> {

@@ -15,6 +15,17 @@ export interface Prefix {
   readonly size: number | undefined;
 }
 
+/** What a host says that a file is, apart from the file itself. */
+export interface PublishedFile {
+  /** Of the whole file, as lowercase hex: its SHA-256, or the id that git gives it (SHA-1 of a line and the file). */
+  readonly hash: string;
+  readonly kind: "sha256" | "git";
+  readonly bytes: number;
+}
+
+/** Reads stretches of files: what a header needs. */
+export type StretchReader = Pick<CheckpointSource, "readPrefix" | "readRange">;
+
 /**
  * A folder of checkpoint files. Paths use `/` and are relative to the folder.
  *
@@ -43,6 +54,8 @@ export interface CheckpointSource {
   has(file: string, options?: ReadOptions): Promise<boolean>;
   /** What tells one version of a file from another (ETag, date); "" before it was read or when unknown. */
   versionOf(file: string): string;
+  /** Undefined where nobody tells: hubs know the hashes of their files, other hosts and disks do not. */
+  published(file: string, options?: ReadOptions): Promise<PublishedFile | undefined>;
   /** The same source seen from a folder inside it. */
   at(folder: string): CheckpointSource;
   /** Ends connections that are still open. Reading again opens new ones. */

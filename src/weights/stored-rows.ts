@@ -28,7 +28,24 @@ export interface Journal {
   /** Hash of everything that decides the bytes: another plan starts from zero. */
   readonly plan: string;
   readonly shards: readonly ShardRef[];
+  /** Of an import whose files are proved; see reading-proof.ts. */
+  readonly proof?: ProofMarks | undefined;
   readonly updatedAt: number;
+}
+
+/** How far a file is hashed. */
+export interface HashState {
+  readonly companion: string;
+  readonly file: string;
+  readonly position: number;
+  /** Of the hasher, after `position` bytes. */
+  readonly state: Uint8Array;
+}
+
+/** States at the beginning of the job that wrote the last shard, and after all that it read. */
+export interface ProofMarks {
+  readonly before?: HashState;
+  readonly after?: HashState;
 }
 
 /** True for a row of {@link InfoRow}. */
@@ -49,7 +66,23 @@ export function isJournal(value: unknown): value is Journal {
     typeof value["plan"] === "string" &&
     Number.isFinite(value["updatedAt"]) &&
     Array.isArray(value["shards"]) &&
-    value["shards"].every(isShardRef)
+    value["shards"].every(isShardRef) &&
+    (value["proof"] === undefined || isProofMarks(value["proof"]))
+  );
+}
+
+function isProofMarks(value: unknown): value is ProofMarks {
+  const isState = (state: unknown): boolean => state === undefined || isHashState(state);
+  return isRecord(value) && isState(value["before"]) && isState(value["after"]);
+}
+
+function isHashState(value: unknown): value is HashState {
+  return (
+    isRecord(value) &&
+    typeof value["companion"] === "string" &&
+    typeof value["file"] === "string" &&
+    Number.isSafeInteger(value["position"]) &&
+    value["state"] instanceof Uint8Array
   );
 }
 

@@ -5,7 +5,7 @@ import { fail } from "../base/errors.ts";
 import { readPickle } from "./pickle.ts";
 import type { PickleDict, PickleValue, TorchTensor } from "./pickle-values.ts";
 import { PickleRefusal } from "./pickle-values.ts";
-import type { CheckpointSource, ReadOptions } from "./source.ts";
+import type { StretchReader, ReadOptions } from "./source.ts";
 import type { TensorEntry } from "./tensor-entry.ts";
 import { TENSOR_BYTES } from "./tensor-entry.ts";
 import { TORCH_HOST } from "./torch-pickle.ts";
@@ -41,7 +41,7 @@ const WRAPPERS = ["state_dict", "model"] as const;
  * @throws ModelError checkpoint-invalid
  */
 export async function readTorchArchive(
-  source: CheckpointSource,
+  source: StretchReader,
   file: string,
   options: ReadOptions = {},
 ): Promise<Map<string, TensorEntry>> {
@@ -56,7 +56,7 @@ export async function readTorchArchive(
 }
 
 async function open(
-  source: CheckpointSource,
+  source: StretchReader,
   file: string,
   options: ReadOptions,
 ): Promise<ArchiveReader> {

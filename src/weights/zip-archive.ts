@@ -2,7 +2,7 @@
 // over the central directory to where each entry's bytes are. Believes nothing that the sizes contradict.
 import { fail } from "../base/errors.ts";
 import type { ModelError } from "../base/errors.ts";
-import type { CheckpointSource, ReadOptions } from "./source.ts";
+import type { StretchReader, ReadOptions } from "./source.ts";
 
 /** An entry of the central directory. */
 export interface ZipEntry {
@@ -27,11 +27,11 @@ export interface ZipDirectory {
 export class ArchiveReader {
   readonly file: string;
   readonly size: number;
-  readonly #source: CheckpointSource;
+  readonly #source: StretchReader;
   readonly #options: ReadOptions;
   readonly #known: { readonly start: number; readonly bytes: Uint8Array<ArrayBuffer> }[] = [];
 
-  constructor(source: CheckpointSource, file: string, size: number, options: ReadOptions) {
+  constructor(source: StretchReader, file: string, size: number, options: ReadOptions) {
     this.#source = source;
     this.file = file;
     this.size = size;

@@ -1,6 +1,7 @@
 // Injected faults of a real HTTP server: imports of a published checkpoint and of a converted one, tried again
 // until they come through. Whatever the server did, every stored byte is the right one.
 import { ModelError } from "../../../src/base/errors.ts";
+import { parseSource } from "../../../src/base/source-location.ts";
 import type { FetchLike } from "../../../src/base/wire-fetch.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
 import { importCheckpoint } from "../../../src/weights/import-checkpoint.ts";
@@ -12,6 +13,8 @@ import { readTensors } from "../../../src/weights/read-model.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
 import type { FaultKind, FaultServer } from "../../support/fault-server.ts";
 import { startFaultServer } from "../../support/fault-server.ts";
+import type { HubFiles } from "../../support/fake-hub.ts";
+import { listingOf, REPOSITORY } from "../../support/fake-hub.ts";
 import type { Failure, Rig, RigResult } from "../rig.ts";
 import { runSeeds } from "../rig.ts";
 import type { SimModel } from "../sim/models.ts";
@@ -27,7 +30,7 @@ const ALWAYS: readonly FaultKind[] = [
 ];
 /** Where Content-Range can be read. */
 const PLAIN: readonly FaultKind[] = [...ALWAYS, "shifted"];
-/** Where every byte has a hash: other bytes of the right number, too. */
+/** Where every byte has a hash, its own or that of the whole file: other bytes of the right number, too. */
 const HASHED: readonly FaultKind[] = [...PLAIN, "flip"];
 
 const STATUSES = [401, 403, 404, 408, 416, 425, 429, 500, 502, 503, 504];
@@ -37,8 +40,12 @@ const IDLE_MS = 80;
 /** An attempt makes some ten requests of five tries each. */
 const DEADLINE_MS = 30_000;
 
-type Mode = "published" | "converted" | "other origin";
-const MODES: readonly Mode[] = ["published", "converted", "other origin", "converted"];
+/** Few answers are large there, and most flips in them change no quantized weight. */
+const FLIPPING: readonly FaultKind[] = [...HASHED, ...Array.from(HASHED, () => "flip" as const)];
+
+const KINDS = { published: PLAIN, converted: HASHED, "other origin": ALWAYS, hub: FLIPPING };
+const MODES = ["published", "converted", "other origin", "hub"] as const;
+type Mode = (typeof MODES)[number];
 
 async function importOnce(
   server: FaultServer,
@@ -46,11 +53,11 @@ async function importOnce(
   mode: Mode,
   store: WeightStore,
 ): Promise<Manifest> {
-  const url = `${server.url}/${model.name}`;
   const pause = async (): Promise<void> => undefined;
-  const http = { attempts: 4, idleTimeoutMs: IDLE_MS, pause };
+  const http = { attempts: 4, idleTimeoutMs: IDLE_MS, pause, hubUrl: server.url };
   const fetch = mode === "other origin" ? { fetch: hidden } : {};
-  const source = await openSource({ kind: "url", url }, { ...http, ...fetch });
+  const place = mode === "hub" ? REPOSITORY : `${server.url}/${model.name}`;
+  const source = await openSource(parseSource(place), { ...http, ...fetch });
   try {
     if (mode === "converted") {
       const manifest = await readPackedManifest(source, { key: "k", quantization: "q4" });
@@ -85,10 +92,10 @@ async function importUnderFaults(
   seed: number,
 ): Promise<void> {
   const mode = MODES[seed % MODES.length] ?? "published";
-  const model = models.find(({ isPacked }) => isPacked === (mode === "converted"));
+  const name = { published: "first", converted: "packed", "other origin": "first", hub: "dense" };
+  const model = models.find((candidate) => candidate.name === name[mode]);
   if (!model) throw new Error("no model");
-  const kinds = { published: PLAIN, converted: HASHED, "other origin": ALWAYS }[mode];
-  server.useRandom(seed, SPOILT, kinds, STATUSES);
+  server.useRandom(seed, SPOILT, KINDS[mode], STATUSES);
   const rows = memoryKeyValue();
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const started = performance.now();
@@ -111,9 +118,23 @@ async function importUnderFaults(
   throw new Error(`${mode} did not come through in ${ATTEMPTS} attempts`);
 }
 
+// A model of the host once more, as a hub has it.
+function asOnHub(files: HubFiles, name: string): HubFiles {
+  const own = Object.entries(files).flatMap(([path, bytes]) =>
+    path.startsWith(`/${name}/`) ? [[path.slice(name.length + 2), bytes] as const] : [],
+  );
+  const resolved = own.map(
+    ([path, bytes]) => [`/${REPOSITORY}/resolve/main/${path}`, bytes] as const,
+  );
+  return {
+    ...Object.fromEntries(resolved),
+    [`/api/models/${REPOSITORY}/tree/main/`]: listingOf(Object.fromEntries(own)),
+  };
+}
+
 async function run(count: number, seed: number): Promise<RigResult> {
   const { list, files } = await makeModels();
-  const server = await startFaultServer(files);
+  const server = await startFaultServer({ ...files, ...asOnHub(files, "dense") });
   const failures: Failure[] = [];
   const injected = (): number => [...server.injected.values()].reduce((sum, n) => sum + n, 0);
   let next = seed;

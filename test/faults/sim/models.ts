@@ -1,5 +1,5 @@
-// The models of a simulated world: two that are published as their authors made them, one of them in two versions,
-// and one that was converted before and shares its shards with the first.
+// The models of a simulated world: three that are published as their authors made them, one of them in two versions,
+// one with nothing but weights in its file, and one that was converted before and shares its shards with the first.
 import type { WeightDeclaration } from "../../../src/base/weight-declaration.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
 import { importCheckpoint } from "../../../src/weights/import-checkpoint.ts";
@@ -43,7 +43,9 @@ const DECLARATIONS = NAMES.map((name, index) =>
 /** Makes the models; the same every time. */
 export async function makeModels(): Promise<Models> {
   const [first, second, other] = [checkpoint(1), checkpoint(50), checkpoint(100)];
+  const dense = checkpoint(150, 100);
   const [made, remade, madeOther] = [await store(first), await store(second), await store(other)];
+  const madeDense = await store(dense);
   const folder = packedFolder("q4");
   const shards = made.shards.map(async (shard, index) => [
     `/packed/${packedShard(folder, shard)}`,
@@ -58,10 +60,12 @@ export async function makeModels(): Promise<Models> {
       model("first", made.shards, remade.shards),
       model("other", madeOther.shards),
       model("packed", made.shards),
+      model("dense", madeDense.shards),
     ],
     files: {
       "/first/model.safetensors": first,
       "/other/model.safetensors": other,
+      "/dense/model.safetensors": dense,
       [`/packed/${folder}/manifest.json`]: textFile(await packManifest(made.manifest)),
       "/packed/config.json": textFile(CONFIG),
       ...Object.fromEntries(await Promise.all(shards)),
@@ -72,9 +76,9 @@ export async function makeModels(): Promise<Models> {
 
 const CONFIG = '{"model_type":"tiny"}';
 
-// Weights too far apart for one request.
-function checkpoint(seed: number): Uint8Array<ArrayBuffer> {
-  const gap = { dtype: "F32", shape: [20_000], values: new Float32Array(20_000) } as const;
+// Weights too far apart for one request, unless the gaps are smaller.
+function checkpoint(seed: number, gapLength = 20_000): Uint8Array<ArrayBuffer> {
+  const gap = { dtype: "F32", shape: [gapLength], values: new Float32Array(gapLength) } as const;
   const tensors = NAMES.flatMap((name, index) => {
     const values = weights(SHAPE[0] * SHAPE[1], seed + index);
     return [
