@@ -39,6 +39,13 @@ export interface RangeAnswer {
 
 /** Attempts for one range, however much progress each of them made. */
 const MAX_ATTEMPTS = 50;
+/** Times as many attempts where a network that was there is gone: two minutes, and it may be the user's train. */
+const PATIENCE = 3;
+const NO_NETWORK: ReadonlySet<string | undefined> = new Set<FetchReason>([
+  "network",
+  "offline",
+  "stalled",
+]);
 
 const RETRYABLE: ReadonlySet<string | undefined> = new Set<FetchReason>([
   "network",
@@ -49,6 +56,13 @@ const RETRYABLE: ReadonlySet<string | undefined> = new Set<FetchReason>([
   "server-error",
   "wrong-range",
 ]);
+
+/** How {@link withRetries} goes on. */
+export interface RetryOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly progress: () => number;
+  readonly wasReached: () => boolean;
+}
 
 /** Fills in the defaults. */
 export function httpContext({
@@ -89,15 +103,16 @@ export async function requestRange(
 }
 
 /**
- * Runs `work` until it succeeds, fails for good, or brought no progress `attempts` times in a row.
+ * Runs `work` until it succeeds, fails for good, or brought no progress `attempts` times in a row: longer where
+ * the file has been reached before.
  *
  * @param work - one attempt; returns its result or throws
- * @param progress - a number that grows while attempts bring something
+ * @param options.progress - a number that grows while attempts bring something
+ * @param options.wasReached - the server has answered a request for the file
  */
 export async function withRetries<T>(
   context: HttpContext,
-  signal: AbortSignal | undefined,
-  progress: () => number,
+  { signal, progress, wasReached }: RetryOptions,
   work: () => Promise<T>,
 ): Promise<T> {
   let idle = 0;
@@ -108,9 +123,13 @@ export async function withRetries<T>(
       return await work();
     } catch (error) {
       idle = progress() > before ? 1 : idle + 1;
-      const isFinal = idle >= context.attempts || attempt >= MAX_ATTEMPTS;
-      if (signal?.aborted || isFinal || !RETRYABLE.has(reasonOf(error))) throw error;
-      await context.pause(waitBefore(idle, retryAfterOf(error)), signal);
+      const reason = reasonOf(error);
+      const patience = wasReached() && NO_NETWORK.has(reason) ? PATIENCE : 1;
+      const isFinal = idle >= context.attempts * patience || attempt >= MAX_ATTEMPTS;
+      if (signal?.aborted || isFinal || !RETRYABLE.has(reason)) throw error;
+      const wait = waitBefore(idle, retryAfterOf(error));
+      if (wait === undefined) throw error;
+      await context.pause(wait, signal);
     }
   }
 }

@@ -3,7 +3,7 @@
 import { present } from "../base/assert.ts";
 import { allocate } from "./allocate.ts";
 import { downloadFailed, reasonOf } from "./download-error.ts";
-import type { HttpContext, RangeAnswer } from "./fetch-range.ts";
+import type { HttpContext, RangeAnswer, RetryOptions } from "./fetch-range.ts";
 import { requestRange, withRetries } from "./fetch-range.ts";
 import { waitBefore } from "./retry.ts";
 import { SequentialFile } from "./sequential-file.ts";
@@ -96,7 +96,11 @@ export class HttpFile {
       if (answer.end === undefined && filled < target.length) this.#size = filled;
       return target.subarray(0, filled);
     };
-    return withRetries(this.#context, signal, () => 0, attempt);
+    return withRetries(
+      this.#context,
+      this.#retries(signal, () => 0),
+      attempt,
+    );
   }
 
   async #readPart(
@@ -117,7 +121,19 @@ export class HttpFile {
       await this.#endPart(answer, filled === target.length);
       return target;
     };
-    return withRetries(this.#context, signal, () => filled, attempt);
+    return withRetries(
+      this.#context,
+      this.#retries(signal, () => filled),
+      attempt,
+    );
+  }
+
+  #retries(signal: AbortSignal | undefined, progress: () => number): RetryOptions {
+    return { signal, progress, wasReached: () => this.#wasReached };
+  }
+
+  get #wasReached(): boolean {
+    return this.#version !== "" || this.#size !== undefined || this.#sendsParts;
   }
 
   // A part must end where it said it would, and there must be nothing behind it.
@@ -171,9 +187,8 @@ export class HttpFile {
     try {
       return await requestRange(this.url, range, this.#context, signal);
     } catch (error) {
-      const wasAllowed = this.#version !== "" || this.#size !== undefined;
-      if (reasonOf(error) !== "gated" || !wasAllowed) throw error;
-      await this.#context.pause(waitBefore(1, null), signal);
+      if (reasonOf(error) !== "gated" || !this.#wasReached) throw error;
+      await this.#context.pause(waitBefore(1, null) ?? 0, signal);
       return requestRange(this.url, range, this.#context, signal);
     }
   }

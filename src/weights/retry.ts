@@ -3,7 +3,7 @@
 /** Waits `ms`, or rejects with the signal's reason. Replaced in tests. */
 export type Pause = (ms: number, signal?: AbortSignal) => Promise<void>;
 
-/** Longest wait between two attempts; a server that asks for more is not worth waiting for. */
+/** Longest wait between two attempts; who asks for more is told to come back later. */
 const MAX_WAIT_MS = 60_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_OWN_WAIT_MS = 15_000;
@@ -28,15 +28,16 @@ export const pause: Pause = (ms, signal) =>
  * a random part of a time that doubles, so that many tabs do not come back together.
  *
  * @param retryAfter - the Retry-After header: seconds or a date
+ * @returns undefined when the server asks for longer than anybody waits
  */
 export function waitBefore(
   attempt: number,
   retryAfter: string | null,
   now: number = Date.now(),
   random: number = Math.random(),
-): number {
+): number | undefined {
   const asked = parseRetryAfter(retryAfter, now);
-  if (asked !== undefined) return Math.min(asked, MAX_WAIT_MS);
+  if (asked !== undefined) return asked <= MAX_WAIT_MS ? asked : undefined;
   const ceiling = Math.min(FIRST_WAIT_MS * 2 ** (attempt - 1), LONGEST_OWN_WAIT_MS);
   return ceiling * (0.5 + random / 2);
 }

@@ -126,7 +126,10 @@ export class SequentialFile {
         throw error;
       }
     };
-    const run = (): Promise<T> => withRetries(this.#context, signal, () => reached, attempt);
+    const run = (): Promise<T> => {
+      const retries = { signal, progress: () => reached, wasReached: () => true };
+      return withRetries(this.#context, retries, attempt);
+    };
     const result = this.#turn.then(run, run);
     this.#turn = result.catch(() => undefined);
     return result;

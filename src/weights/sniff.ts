@@ -5,7 +5,7 @@ import type { FetchReason } from "./download-error.ts";
 export const SNIFF_BYTES = 256;
 
 // Spelled out: a safetensors file may well begin with "<" and a letter (a header length), not with these.
-const HTML = /^\s*(?:<!doctype html|<html|<head|<\?xml)/i;
+const HTML = /^\s*(?:<!doctype html|<!--|<html|<head|<meta|<title|<script|<body|<\?xml)/i;
 const LFS_POINTER = /^version https:\/\/git-lfs\.github\.com\/spec\//;
 
 /** What the beginning of an answer gives away, or undefined when it may be the file. */

@@ -57,7 +57,8 @@ describe("waitBefore", () => {
     const now = Date.parse("2026-01-01T00:00:00Z");
     expect(waitBefore(1, "3", now)).toBe(3000);
     expect(waitBefore(1, "Thu, 01 Jan 2026 00:00:09 GMT", now)).toBe(9000);
-    expect(waitBefore(1, "86400", now)).toBe(60_000);
+    expect(waitBefore(1, "60", now)).toBe(60_000);
+    expect(waitBefore(1, "61", now)).toBeUndefined();
     expect(waitBefore(1, "soon", now, 1)).toBe(500);
   });
 });
