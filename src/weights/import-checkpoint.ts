@@ -12,13 +12,13 @@ import { reasonOf } from "./download-error.ts";
 import { sha256 } from "./hash.ts";
 import { install, journalledSink, storedShards } from "./journal.ts";
 import type { Job, Layout } from "./layout.ts";
-import { layOut, SHARD_BYTES } from "./layout.ts";
+import { layOut, SHARD_BYTES, shardLength } from "./layout.ts";
 import type { Manifest, Provenance, ShardRef } from "./manifest.ts";
 import { MANIFEST_VERSION } from "./manifest.ts";
 import { createPace } from "./pace.ts";
 import { planRequests, readSlices } from "./read-ahead.ts";
 import type { ReadAheadOptions } from "./read-ahead.ts";
-import { findProvableFiles, ReadingProof } from "./reading-proof.ts";
+import { findProvableFiles, hasherBuild, ReadingProof } from "./reading-proof.ts";
 import type { ProvableFiles } from "./reading-proof.ts";
 import type { WeightRecipe } from "./recipe.ts";
 import { findWeights } from "./recipe.ts";
@@ -75,7 +75,9 @@ export async function importCheckpoint(request: ImportRequest): Promise<Manifest
   const checkpoints = { ...companions, "": checkpoint };
   const provable = await findProvableFiles(recipes, checkpoints, signal ? { signal } : {});
   const plan = await planHash(recipes, layout, checkpoints, provable);
-  const resumed = await storedShards(store, key, plan);
+  const mayBe = ({ bytes }: ShardRef, index: number): boolean =>
+    index < layout.shardCount && bytes === shardLength(layout, index);
+  const resumed = await storedShards(store, key, plan, mayBe);
   const { shards } = resumed;
   const first = shards.length;
   const isWanted = (shard: number): boolean => shard >= first;
@@ -200,7 +202,7 @@ function touches(
 }
 
 // Hash of everything that decides the stored bytes: what is read, from which version, in which layout.
-function planHash(
+async function planHash(
   recipes: readonly WeightRecipe[],
   { shardBytes }: Layout,
   checkpoints: Readonly<Record<string, Checkpoint>>,
@@ -210,7 +212,8 @@ function planHash(
     const files = [...new Set([...tensors.values()].map(({ file }) => file))].toSorted();
     return [id, source.id, source.revision, files.map((file) => [file, source.versionOf(file)])];
   });
-  const hashes = [...provable].map(([place, file]) => [place, file.hash]);
+  const proved = [...provable].map(([place, file]) => [place, file.hash]);
+  const hashes = proved.length === 0 ? [] : [await hasherBuild(), ...proved];
   return sha256(JSON.stringify([MANIFEST_VERSION, shardBytes, versions, recipes, hashes]));
 }
 

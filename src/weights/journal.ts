@@ -1,5 +1,7 @@
 // How an import that was stopped goes on: the shards that an earlier attempt at the same plan has stored.
+import { assert } from "../base/assert.ts";
 import { fail, ModelError } from "../base/errors.ts";
+import { parseManifest } from "./manifest.ts";
 import type { Manifest, ShardRef } from "./manifest.ts";
 import type { ShardSink } from "./shard-writer.ts";
 import type { ProofMarks } from "./stored-rows.ts";
@@ -12,17 +14,22 @@ export interface Resumed {
   readonly proof?: ProofMarks | undefined;
 }
 
-/** Shards of an earlier attempt at exactly this plan, up to the first one that is gone. */
+/**
+ * Shards of an earlier attempt at exactly this plan, up to the first one that is gone.
+ *
+ * @param mayBe - whether a shard can be the plan's one of that number: journals rot on disk as any row does
+ */
 export async function storedShards(
   store: WeightStore,
   key: string,
   plan: string,
+  mayBe: (shard: ShardRef, index: number) => boolean,
 ): Promise<Resumed> {
   const journal = await store.readJournal(key);
   if (journal?.plan !== plan) return { shards: [] };
   const shards: ShardRef[] = [];
-  for (const shard of journal.shards) {
-    if (await store.has(shard.hash)) shards.push(shard);
+  for (const [index, shard] of journal.shards.entries()) {
+    if (mayBe(shard, index) && (await store.has(shard.hash))) shards.push(shard);
     // The proof is that of all of them.
     else return { shards: journal.proof ? [] : shards };
   }
@@ -44,6 +51,7 @@ export async function install(
   fetchAgain: (hashes: readonly string[]) => Promise<void>,
 ): Promise<void> {
   const { key, shards } = manifest;
+  assert(parseManifest(manifest), "a manifest that cannot be read again");
   for (let attempt = 1; ; attempt++) {
     try {
       return await store.writeManifest(manifest);

@@ -130,7 +130,12 @@ export async function installPacked(request: PackedRequest): Promise<Manifest> {
   const { manifest, store } = request;
   const { key, shards, totalBytes } = manifest;
   const plan = await sha256(JSON.stringify(["packed", shards]));
-  const { shards: done } = await storedShards(store, key, plan);
+  const { shards: done } = await storedShards(
+    store,
+    key,
+    plan,
+    ({ hash, bytes }, index) => shards[index]?.hash === hash && shards[index].bytes === bytes,
+  );
   const put = journalledSink(store, { key, plan, shards: done, totalBytes });
   await fetchShards(request, shards.slice(done.length), put);
   await install(store, manifest, plan, (hashes) => repairPacked({ ...request, hashes }));

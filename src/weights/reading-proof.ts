@@ -8,6 +8,7 @@ import { assert, present } from "../base/assert.ts";
 import type { ModelError } from "../base/errors.ts";
 import type { Checkpoint, ReadStretch } from "./checkpoint.ts";
 import { downloadFailed } from "./download-error.ts";
+import { fromHex, toHex } from "./hash.ts";
 import type { RangeRequest } from "./read-ahead.ts";
 import { REQUEST_BYTES } from "./read-ahead.ts";
 import type { WeightRecipe } from "./recipe.ts";
@@ -69,6 +70,11 @@ function usesOf(recipes: readonly WeightRecipe[]): Map<string, WeightRecipe[]> {
 // What comes a second time is not hashed again, and might be something else.
 function isReadTwice(uses: readonly WeightRecipe[]): boolean {
   return uses.some(({ start }, index) => start < (uses[index - 1]?.end ?? 0));
+}
+
+/** Tells builds of the hasher apart: one cannot go on from another's states. */
+export async function hasherBuild(): Promise<string> {
+  return toHex((await createSHA256()).init().save());
 }
 
 /** Hashes what is read. One for each import. */
@@ -197,21 +203,22 @@ export class ReadingProof {
     if (this.#expected?.position !== open.position) return;
     const { state } = this.#expected;
     this.#expected = undefined;
-    const isSame = hasher.save().every((byte, index) => byte === state[index]);
-    if (!isSame) throw damaged(published, "it is another one than before the import was stopped");
+    if (toHex(hasher.save()) !== state)
+      throw damaged(published, "it is another one than before the import was stopped");
   }
 
   #state(): HashState | undefined {
     const published = this.#open && this.#files.get(placeOf(this.#open));
     return (
-      this.#open && published && { ...this.#open, state: this.#hashers[published.kind].save() }
+      this.#open &&
+      published && { ...this.#open, state: toHex(this.#hashers[published.kind].save()) }
     );
   }
 
   #restore(known: HashState | undefined): void {
     if (!known) return;
     const { companion, file, position, state } = known;
-    this.#hashers[present(this.#files.get(placeOf(known)), "file").kind].load(state);
+    this.#hashers[present(this.#files.get(placeOf(known)), "file").kind].load(fromHex(state));
     this.#open = { companion, file, position };
   }
 }

@@ -26,15 +26,19 @@ export function unavailable(cause: unknown): ModelError {
   );
 }
 
-/** What a failed write means: no room, or anything else. */
-export async function writeFailed(cause: unknown): Promise<ModelError> {
+/**
+ * What a failed write means: no room, or anything else.
+ *
+ * @param neededBytes - what was to be written, at least
+ */
+export async function writeFailed(cause: unknown, neededBytes: number): Promise<ModelError> {
   if (nameOf(cause) !== "QuotaExceededError") return unavailable(cause);
   // Both numbers are hints: browsers round and invent them.
   const { usage = 0, quota = 0 } = await estimateStorage();
   return fail(
     "quota-exceeded",
     "The browser has no room for more weights. Free disk space, delete other models (cache.makeRoom), or choose a smaller quantization.",
-    { usageBytes: usage, quotaBytes: quota },
+    { usageBytes: usage, quotaBytes: quota, neededBytes },
     cause,
   );
 }

@@ -5,6 +5,7 @@ import type { UseStore } from "idb-keyval";
 import { get, keys, promisifyRequest } from "idb-keyval";
 import type { KeyValue, RowReader } from "./key-value.ts";
 import { memoryKeyValue } from "./key-value.ts";
+import { pause } from "./retry.ts";
 import { WeightStore } from "./weight-store.ts";
 
 /** A model that is kept in memory because the browser has no storage for the page: for another worker. */
@@ -26,8 +27,9 @@ const STORE_NAME = "rows";
 const OPEN_TIMEOUT_MS = 5_000;
 /** A strict write of 16 MiB takes seconds on a slow card; longer than this, the database is gone. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
-/** Attempts of a read that fails for a reason that may pass. */
+/** Attempts of a read that fails for a reason that may pass, and how long the second one waits. */
 const READ_ATTEMPTS = 3;
+const FIRST_WAIT_MS = 50;
 /** What does not get better by trying again: the file is lost, the database is silent. */
 const FINAL: readonly string[] = ["NotReadableError", "TimeoutError"];
 
@@ -115,6 +117,8 @@ class Connection {
       return await result;
     } catch (error) {
       undo(transaction);
+      // A database that is silent once may be so for good; a new connection may not.
+      if (isTimeout(error)) this.forget();
       throw transaction.error ?? failure ?? error;
     }
   };
@@ -156,20 +160,28 @@ function openDatabase(name: string): Promise<IDBDatabase> {
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
-      reject(new Error(`no answer for ${OPEN_TIMEOUT_MS / 1000} s`));
+      const seconds = OPEN_TIMEOUT_MS / 1000;
+      reject(new Error(`no answer for ${seconds} s; another tab of this site may be holding it`));
     }, OPEN_TIMEOUT_MS);
     request.addEventListener("upgradeneeded", () => request.result.createObjectStore(STORE_NAME));
     request.addEventListener("success", () => {
       clearTimeout(timer);
       // Nobody waits any more; left open, it would stand in the way of other tabs.
-      if (isLate) request.result.close();
-      else resolve(request.result);
+      const database = request.result;
+      const isOurs = database.objectStoreNames.contains(STORE_NAME);
+      if (!isOurs || isLate) database.close();
+      if (isOurs) resolve(database);
+      else reject(new Error("another version of the library has changed it"));
     });
     request.addEventListener("error", () => {
       clearTimeout(timer);
       reject(request.error ?? new Error("open failed"));
     });
   });
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
 }
 
 function settled(transaction: IDBTransaction): Promise<void> {
@@ -207,6 +219,7 @@ async function retried<T>(connection: Connection, work: () => Promise<T>): Promi
       const mayPass = error instanceof DOMException && !FINAL.includes(error.name);
       if (!mayPass || attempt >= READ_ATTEMPTS) throw error;
       connection.forget();
+      await pause(FIRST_WAIT_MS * 4 ** (attempt - 1));
     }
   }
 }

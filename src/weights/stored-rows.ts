@@ -1,5 +1,6 @@
 // The small rows of the weight store, read as if a stranger had written them.
 import type { Quantization } from "../base/dtype.ts";
+import { sha256 } from "./hash.ts";
 import type { ShardRef } from "./manifest.ts";
 
 /** What can be said about an installed model without reading its manifest. */
@@ -23,7 +24,7 @@ export interface InfoRow extends InstalledModel {
   readonly manifestHash: string;
 }
 
-/** How far an import got. Shards are complete from the first one on. */
+/** How far an import got, as it is written. Shards are complete from the first one on. */
 export interface Journal {
   /** Hash of everything that decides the bytes: another plan starts from zero. */
   readonly plan: string;
@@ -33,13 +34,19 @@ export interface Journal {
   readonly updatedAt: number;
 }
 
+/** The row of a {@link Journal}. */
+export interface JournalRow extends Journal {
+  /** Of all but the time: shards in another order would be another model. */
+  readonly journalHash: string;
+}
+
 /** How far a file is hashed. */
 export interface HashState {
   readonly companion: string;
   readonly file: string;
   readonly position: number;
-  /** Of the hasher, after `position` bytes. */
-  readonly state: Uint8Array;
+  /** Of the hasher, after `position` bytes; hexadecimal. */
+  readonly state: string;
 }
 
 /** States at the beginning of the job that wrote the last shard, and after all that it read. */
@@ -55,15 +62,26 @@ export function isInfoRow(value: unknown): value is InfoRow {
     ["key", "source", "revision", "family", "quantization", "manifestHash"].every(
       (name) => typeof value[name] === "string",
     ) &&
-    ["totalBytes", "createdAt", "lastUsedAt"].every((name) => Number.isFinite(value[name]))
+    ["totalBytes", "createdAt", "lastUsedAt"].every((name) => Number.isFinite(value[name])) &&
+    ["undefined", "boolean"].includes(typeof value["isPinned"])
   );
 }
 
-/** True for a row of {@link Journal}. */
-export function isJournal(value: unknown): value is Journal {
+/** SHA-256 of what a journal says. */
+export function hashOfJournal({ plan, shards, proof }: Journal): Promise<string> {
+  const listed = shards.map(({ hash, bytes }) => [hash, bytes]);
+  const states = [proof?.before, proof?.after].map(
+    (mark) => mark && [mark.companion, mark.file, mark.position, mark.state],
+  );
+  return sha256(JSON.stringify([plan, listed, states]));
+}
+
+/** True for a row of {@link JournalRow}. */
+export function isJournal(value: unknown): value is JournalRow {
   return (
     isRecord(value) &&
     typeof value["plan"] === "string" &&
+    typeof value["journalHash"] === "string" &&
     Number.isFinite(value["updatedAt"]) &&
     Array.isArray(value["shards"]) &&
     value["shards"].every(isShardRef) &&
@@ -82,7 +100,7 @@ function isHashState(value: unknown): value is HashState {
     typeof value["companion"] === "string" &&
     typeof value["file"] === "string" &&
     Number.isSafeInteger(value["position"]) &&
-    value["state"] instanceof Uint8Array
+    typeof value["state"] === "string"
   );
 }
 

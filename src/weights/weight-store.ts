@@ -8,8 +8,8 @@ import type { KeyValue, RowChange, RowReader } from "./key-value.ts";
 import type { Manifest, ShardRef } from "./manifest.ts";
 import { hashOfManifest, parseManifest } from "./manifest.ts";
 import { corrupt, nameOf, unavailable, writeFailed } from "./storage-error.ts";
-import type { InfoRow, InstalledModel, Journal } from "./stored-rows.ts";
-import { bytesOf, hashesOf, isInfoRow, isJournal } from "./stored-rows.ts";
+import type { InfoRow, InstalledModel, Journal, JournalRow } from "./stored-rows.ts";
+import { bytesOf, hashesOf, hashOfJournal, isInfoRow, isJournal } from "./stored-rows.ts";
 
 /** Bytes that the store holds. */
 export interface StoreUsage {
@@ -25,6 +25,9 @@ const JOURNAL_LIFE_MS = 7 * 24 * 3600 * 1000;
 
 /** Chromium never answers for a blob whose site's data was cleared between the row's reading and its own. */
 const READ_TIMEOUT_MS = 20_000;
+const SMALL_ROW_BYTES = 1024;
+/** Attempts to read a piece whose record is there. */
+const READ_ATTEMPTS = 2;
 
 /** The store. Methods throw ModelError storage-unavailable when the database fails. */
 export class WeightStore {
@@ -59,13 +62,14 @@ export class WeightStore {
       [`shard:${shard.hash}`, new Blob([bytes])],
       [`index:${shard.hash}`, { bytes: bytes.length, createdAt: Date.now() }],
     ];
-    const [key, journal] = options.journal?.(shard) ?? [];
+    const [key, unsealed] = options.journal?.(shard) ?? [];
+    const journal = unsealed && (await sealed(unsealed));
     await this.#change(async (now) => {
       const isThere = !options.replace && (await now.get(`index:${shard.hash}`)) !== undefined;
       const put = isThere ? [] : content;
       if (key === undefined || journal === undefined) return { put };
       return { put: [...put, [`journal:${key}`, await longerJournal(now, key, journal)]] };
-    });
+    }, bytes.length);
     return shard;
   }
 
@@ -80,10 +84,7 @@ export class WeightStore {
    * @throws ModelError weights-corrupt with `details.shards` = [hash]: call `repairShards`
    */
   async get({ hash, bytes }: ShardRef): Promise<Uint8Array<ArrayBuffer>> {
-    const blob = await this.#readBlob(hash);
-    if (!(blob instanceof Blob)) throw corrupt(hash, "is missing");
-    if (blob.size !== bytes) throw corrupt(hash, `has ${blob.size} bytes, expected ${bytes}`);
-    const content = new Uint8Array(await contentOf(blob, hash));
+    const content = await this.#readContent(hash, bytes);
     const actual = await sha256(content);
     if (actual !== hash) throw corrupt(hash, `has the hash ${actual.slice(0, 12)}`);
     return content;
@@ -166,7 +167,7 @@ export class WeightStore {
       if (missing.length > 0) throw removedMeanwhile(missing);
       const put = [[`manifest:${key}`, manifest] as const, [`info:${key}`, info] as const];
       return { put, remove: [`journal:${key}`, `heartbeat:${key}`] };
-    });
+    }, JSON.stringify(manifest).length);
   }
 
   /** All rows of an installed model, for a store of another worker. */
@@ -190,13 +191,16 @@ export class WeightStore {
 
   /** The journal of an import, or undefined when there is none that can be trusted. */
   async readJournal(key: string): Promise<Journal | undefined> {
-    const journal = await this.#get(`journal:${key}`);
-    return isJournal(journal) ? journal : undefined;
+    const row = await this.#get(`journal:${key}`);
+    if (!isJournal(row)) return undefined;
+    const { journalHash, ...journal } = row;
+    return (await hashOfJournal(journal)) === journalHash ? journal : undefined;
   }
 
   /** Writes a journal by itself; as a rule it goes with a shard. */
-  writeJournal(key: string, journal: Journal): Promise<void> {
-    return this.#change(async () => ({ put: [[`journal:${key}`, journal]] }));
+  async writeJournal(key: string, journal: Journal): Promise<void> {
+    const row = await sealed(journal);
+    await this.#change(async () => ({ put: [[`journal:${key}`, row]] }));
   }
 
   /** Says that an import is alive; see import-lock.ts. */
@@ -208,6 +212,21 @@ export class WeightStore {
   async readHeartbeat(key: string): Promise<number> {
     const at = await this.#get(`heartbeat:${key}`);
     return typeof at === "number" ? at : 0;
+  }
+
+  async #readContent(hash: string, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    for (let attempt = 1; ; attempt++) {
+      const blob = await this.#readBlob(hash);
+      if (!(blob instanceof Blob)) throw corrupt(hash, "is missing");
+      if (blob.size !== bytes) throw corrupt(hash, `has ${blob.size} bytes, expected ${bytes}`);
+      try {
+        return new Uint8Array(await contentOf(blob));
+      } catch (cause) {
+        // A file that is lost stays lost; an accident of the browser's processes passes, and needs no network.
+        const mayPass = nameOf(cause) !== "NotReadableError" && attempt < READ_ATTEMPTS;
+        if (!mayPass) throw corrupt(hash, "cannot be read", cause);
+      }
+    }
   }
 
   async #readBlob(hash: string): Promise<unknown> {
@@ -241,17 +260,29 @@ export class WeightStore {
     });
   }
 
-  async #change(decide: (now: RowReader) => Promise<RowChange>): Promise<void> {
+  // A row without a size is small.
+  async #change(
+    decide: (now: RowReader) => Promise<RowChange>,
+    bytes: number = SMALL_ROW_BYTES,
+  ): Promise<void> {
     try {
       await this.#rows.change(decide);
     } catch (cause) {
-      throw await writeFailed(cause);
+      throw await writeFailed(cause, bytes);
     }
   }
 }
 
+async function sealed(journal: Journal): Promise<JournalRow> {
+  return { ...journal, journalHash: await hashOfJournal(journal) };
+}
+
 // Two tabs that import the same make the same shards: who is behind must not take back what the other did.
-async function longerJournal(now: RowReader, key: string, journal: Journal): Promise<Journal> {
+async function longerJournal(
+  now: RowReader,
+  key: string,
+  journal: JournalRow,
+): Promise<JournalRow> {
   const other = await now.get(`journal:${key}`);
   const isAhead =
     isJournal(other) && other.plan === journal.plan && other.shards.length > journal.shards.length;
@@ -262,8 +293,15 @@ async function findOrphans(rows: RowReader, now: number): Promise<string[]> {
   const keys = await rows.keys();
   const used = new Set<string>();
   const doomed: string[] = [];
+  const names = new Set(keys);
   for (const key of keys) {
-    const [kind] = key.split(":");
+    const [kind = ""] = key.split(":");
+    // One is nothing without the other: it is not listed, and a load begins anew.
+    const other = { manifest: "info", info: "manifest" }[kind];
+    if (other !== undefined && !names.has(other + key.slice(kind.length))) {
+      doomed.push(key);
+      continue;
+    }
     if (kind === "manifest") for (const hash of hashesOf(await rows.get(key))) used.add(hash);
     if (kind === "heartbeat" && isOld(await rows.get(key), now)) doomed.push(key);
     if (kind !== "journal") continue;
@@ -280,7 +318,8 @@ async function findOrphans(rows: RowReader, now: number): Promise<string[]> {
 }
 
 function isOld(at: unknown, now: number): boolean {
-  return typeof at !== "number" || !(now - at < JOURNAL_LIFE_MS);
+  // A clock that was set back leaves times in the future.
+  return typeof at !== "number" || !(Math.abs(now - at) < JOURNAL_LIFE_MS);
 }
 
 async function missingShards(now: RowReader, { shards }: Manifest): Promise<string[]> {
@@ -299,13 +338,13 @@ function removedMeanwhile(hashes: readonly string[]): Error {
   );
 }
 
-function contentOf(blob: Blob, hash: string): Promise<ArrayBuffer> {
+function contentOf(blob: Blob): Promise<ArrayBuffer> {
   return new Promise((resolve, reject) => {
-    const late = corrupt(hash, `was not read within ${READ_TIMEOUT_MS / 1000} s`);
+    const late = new DOMException(`Not read within ${READ_TIMEOUT_MS / 1000} s.`, "TimeoutError");
     const timer = setTimeout(() => reject(late), READ_TIMEOUT_MS);
     blob
       .arrayBuffer()
-      .then(resolve, (cause: unknown) => reject(corrupt(hash, "cannot be read", cause)))
+      .then(resolve, reject)
       .finally(() => clearTimeout(timer));
   });
 }

@@ -9,11 +9,15 @@ import { importCheckpoint } from "../../../src/weights/import-checkpoint.ts";
 import type { KeyValue } from "../../../src/weights/key-value.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { Manifest } from "../../../src/weights/manifest.ts";
+import { parseManifest } from "../../../src/weights/manifest.ts";
 import { readTensors } from "../../../src/weights/read-model.ts";
 import { openSource } from "../../../src/weights/open-source.ts";
+import { isJournal } from "../../../src/weights/stored-rows.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
+import { damageJson } from "../../support/damage-json.ts";
 import type { FaultKind, FaultServer } from "../../support/fault-server.ts";
 import { startFaultServer } from "../../support/fault-server.ts";
+import { setRow } from "../../support/set-row.ts";
 import { declare, safetensorsFile, weights } from "../../support/tiny-checkpoint.ts";
 
 const SHAPE = [64, 96] as const;
@@ -59,10 +63,30 @@ describe("an import goes on to the same shards", () => {
     }
   });
 
+  test("whatever its journal has come to say", async () => {
+    const [length] = expected.shards.map(({ bytes }) => bytes);
+    for (let seed = 0; seed < 60; seed++) {
+      const rows = memoryKeyValue();
+      await run(storeFailingAt(rows, 5)).catch(() => undefined);
+      const row = await rows.get("journal:k");
+      const { shards = [] } = isJournal(row) ? row : {};
+      expect(shards).toHaveLength(5);
+      const swapped = shards.toReversed();
+      const longer = Array.from(expected.shards, () => ({ ...shards[0], bytes: length }));
+      const others = [{ shards: swapped }, { shards: longer }, { shards: [] }, { plan: "other" }];
+      const other = others[seed];
+      const spoilt = other ? Object.assign({}, row, other) : damageJson(row, seed);
+      await setRow(rows, "journal:k", spoilt);
+      const manifest = await run(new WeightStore(rows, "memory"));
+      expect(manifest.shards).toEqual(expected.shards);
+      expect(parseManifest(manifest)).toBeDefined();
+    }
+  });
+
   test("after a lost connection at any request", async () => {
     for (let k = 0; ; k++) {
       const rows = memoryKeyValue();
-      server.use({ kind: "reset", after: k, times: 1 });
+      server.use({ kind: "reset", after: k, times: 9 }); // three requests at once, each thrice
       const error = await run(new WeightStore(rows, "memory")).catch((failure: unknown) => failure);
       server.use();
       if (!(error instanceof Error)) {

@@ -67,9 +67,22 @@ describe("shards", () => {
     await setRow(rows, `shard:${shard.hash}`, silent);
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const reading = expect(store.get(shard)).rejects.toMatchObject({ code: "weights-corrupt" });
-    await vi.advanceTimersByTimeAsync(20_000);
+    await vi.advanceTimersByTimeAsync(40_000); // it is tried twice
     await reading;
     vi.useRealTimers();
+  });
+
+  test("that cannot be read once, by an accident, are read again and cost no network", async () => {
+    const rows = memoryKeyValue();
+    const store = new WeightStore(rows, "memory");
+    const shard = await store.put(BYTES);
+    const blob = new Blob([BYTES]);
+    const read = vi.spyOn(blob, "arrayBuffer");
+    read.mockRejectedValueOnce(new DOMException("", "UnknownError"));
+    await setRow(rows, `shard:${shard.hash}`, blob);
+    expect(await store.get(shard)).toEqual(BYTES);
+    read.mockRejectedValueOnce(new DOMException("", "NotReadableError")); // its file is lost
+    await expect(store.get(shard)).rejects.toMatchObject({ code: "weights-corrupt" });
   });
 
   test("can be replaced when they are damaged", async () => {
@@ -89,7 +102,16 @@ describe("failures of the database", () => {
     const shard = await store.put(BYTES);
     const full = failing(rows, new DOMException("", "QuotaExceededError"));
     const outcome = new WeightStore(full, "memory").put(OTHER);
-    await expect(outcome).rejects.toMatchObject({ code: "quota-exceeded" });
+    await expect(outcome).rejects.toMatchObject({
+      code: "quota-exceeded",
+      details: { neededBytes: OTHER.length },
+    });
+    const manifest = manifestOfShards("a", [shard]);
+    const installing = new WeightStore(full, "memory").writeManifest(manifest);
+    await expect(installing).rejects.toMatchObject({
+      code: "quota-exceeded",
+      details: { neededBytes: JSON.stringify(manifest).length },
+    });
     expect(await store.get(shard)).toEqual(BYTES);
   });
 
@@ -182,6 +204,21 @@ describe("models", () => {
     await store.pin("oldest", false);
     expect((await store.makeRoom(1)).map(({ key }) => key)).toEqual(["oldest"]);
     expect(await store.usage()).toEqual({ shards: 0, bytes: 0 });
+  });
+
+  test("of which one row is lost go with their shards, as does a journal from the future", async () => {
+    for (const lost of ["info", "manifest"]) {
+      const rows = memoryKeyValue();
+      const store = new WeightStore(rows, "memory");
+      await install(store, "a", [BYTES]);
+      await install(store, "b", [OTHER]);
+      await rows.change(async () => ({ remove: [`${lost}:a`] }));
+      await store.writeJournal("c", { plan: "p", shards: [], updatedAt: Date.now() + 1e10 });
+      await store.removeOrphans();
+      expect((await rows.keys()).filter((key) => /:[ac]$/.test(key))).toEqual([]);
+      expect(await store.usage()).toEqual({ shards: 1, bytes: OTHER.length });
+      expect((await store.list()).map(({ key }) => key)).toEqual(["b"]);
+    }
   });
 
   test("clear removes everything", async () => {
