@@ -135,6 +135,71 @@ describe("the store in IndexedDB", () => {
     expect(await store.get(shard)).toEqual(BYTES);
   });
 
+  test("lives in memory, and says why, where another version has changed the database", async () => {
+    name = `store-test-${Date.now()}-${count++}`;
+    const pending = database.open(name, 7);
+    pending.addEventListener("upgradeneeded", () => pending.result.createObjectStore("other"));
+    (await request(pending)).close();
+    const store = await openStore({ name });
+    expect(store.kind).toBe("memory");
+    expect(store.note).toMatch(/another version of the library has changed it/);
+    const same = await request(database.open(name));
+    expect(same.version).toBe(7); // what the other version keeps there stays
+    same.close();
+  });
+
+  test("lives in memory where the database never opens", async () => {
+    vi.spyOn(IDBFactory.prototype, "open").mockImplementation(
+      () => new EventTarget() as unknown as IDBOpenDBRequest,
+    );
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const opening = openStore({ name: "never" });
+    await vi.advanceTimersByTimeAsync(5_000);
+    vi.useRealTimers();
+    expect(await opening).toMatchObject({
+      kind: "memory",
+      note: expect.stringMatching(/another tab/),
+    });
+  });
+
+  test("a read that fails by an accident is done again, with another connection", async () => {
+    const store = await open();
+    const shard = await store.put(BYTES);
+    const opens = vi.spyOn(IDBFactory.prototype, "open");
+    const get = vi.spyOn(IDBObjectStore.prototype, "get");
+    const accident = (): never => {
+      throw new DOMException("the storage process crashed", "UnknownError");
+    };
+    get.mockImplementationOnce(accident).mockImplementationOnce(accident);
+    expect(await store.get(shard)).toEqual(BYTES);
+    expect(opens).toHaveBeenCalledTimes(2);
+    get.mockImplementation(accident);
+    await expect(store.get(shard)).rejects.toMatchObject({ code: "storage-unavailable" });
+  });
+
+  test("a database that is silent is given up after a minute, and opened anew", async () => {
+    const store = await open();
+    const shard = await store.put(BYTES);
+    const silent = Object.assign(new EventTarget(), {
+      db: new EventTarget(),
+      error: null,
+      abort: () => undefined,
+      objectStore: () => ({ get: () => new EventTarget() }),
+    });
+    vi.spyOn(IDBDatabase.prototype, "transaction").mockReturnValue(
+      silent as unknown as IDBTransaction,
+    );
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const reading = expect(store.get(shard)).rejects.toMatchObject({ code: "storage-unavailable" });
+    await vi.advanceTimersByTimeAsync(60_000);
+    vi.useRealTimers();
+    await reading;
+    vi.restoreAllMocks();
+    const opens = vi.spyOn(IDBFactory.prototype, "open");
+    expect(await store.get(shard)).toEqual(BYTES);
+    expect(opens).toHaveBeenCalledTimes(1);
+  });
+
   test("lives in memory where IndexedDB cannot be opened", async () => {
     vi.spyOn(IDBFactory.prototype, "open").mockImplementation(() => {
       throw new DOMException("denied", "SecurityError");
