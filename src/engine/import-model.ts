@@ -9,6 +9,8 @@ import { openCheckpoint, readSideFiles } from "../weights/checkpoint.ts";
 import type { Checkpoint } from "../weights/checkpoint.ts";
 import { openCompanion } from "../weights/companion.ts";
 import { readConfigFile } from "../weights/config-file.ts";
+import type { FetchReason } from "../weights/download-error.ts";
+import { reasonOf } from "../weights/download-error.ts";
 import { importCheckpoint, repairShards } from "../weights/import-checkpoint.ts";
 import { parseJson } from "../weights/json-file.ts";
 import { manifestKey } from "../weights/manifest.ts";
@@ -35,13 +37,29 @@ export interface AdmittingTools extends ImportTools {
   readonly admit?: (model: KnownModel) => Promise<void>;
 }
 
+/** What a second attempt from the start may mend: the host changed a file, or something did on the way. */
+const WORTH_ANOTHER: ReadonlySet<string | undefined> = new Set<FetchReason>(["changed", "damaged"]);
+
 /**
- * Stores a checkpoint, unless it is stored.
+ * Stores a checkpoint, unless it is stored. Files that changed while they were read are read once more.
  *
  * @throws RangeError for a companion that the family does not have
  * @throws ModelError of detectFamily, of the family's parser, and of importCheckpoint
  */
 export async function importModel(
+  request: ImportRequest,
+  store: WeightStore,
+  tools: AdmittingTools,
+): Promise<ImportOutcome> {
+  try {
+    return await importOnce(request, store, tools);
+  } catch (error) {
+    if (!WORTH_ANOTHER.has(reasonOf(error))) throw error;
+    return importOnce(request, store, tools);
+  }
+}
+
+async function importOnce(
   request: ImportRequest,
   store: WeightStore,
   tools: AdmittingTools,

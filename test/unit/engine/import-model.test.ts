@@ -71,6 +71,27 @@ function memoryStore(): { store: WeightStore; rows: KeyValue } {
 }
 
 describe("importModel", () => {
+  test("reads files once more that changed while they were read, and then gives up", async () => {
+    for (const changes of [1, Infinity]) {
+      const { fetch } = host();
+      let left = changes;
+      let opened = 0;
+      const changing: FetchLike = async (url, init) => {
+        const answer = await fetch(url, init);
+        if (url.endsWith("/config.json") && !url.includes("vae")) opened++;
+        const start = /bytes=(\d+)-/.exec(new Headers(init.headers).get("range") ?? "")?.[1];
+        if (!url.endsWith("model.safetensors") || start === "0" || left === 0) return answer;
+        left--;
+        return new Response(null, { status: 416 });
+      };
+      const { store } = memoryStore();
+      const importing = importModel(request(), store, tools(changing));
+      if (changes === 1) expect((await importing).alreadyStored).toBe(false);
+      else await expect(importing).rejects.toMatchObject({ details: { reason: "changed" } });
+      expect(opened).toBe(2);
+    }
+  });
+
   test("stores a published checkpoint with its companion from a subfolder", async () => {
     const { store } = memoryStore();
     const seen: LoadProgress[] = [];
