@@ -1,5 +1,6 @@
 // Checkpoints on the user's own disk: files that were picked or dropped, or a folder handle.
 import { fail } from "../base/errors.ts";
+import { fingerprint } from "./hash.ts";
 import type { CheckpointSource, Prefix, ReadOptions } from "./source.ts";
 
 /** Files by path inside the folder, and the folder's name. */
@@ -176,14 +177,5 @@ function commonRoot(paths: readonly string[]): string {
 // Two folders with the same names, sizes and dates are taken for the same checkpoint.
 function describe({ name, files }: LocalFolder): string {
   const facts = [...files].map(([path, file]) => `${path}:${file.size}:${file.lastModified}`);
-  return `files:${name}#${fnv1a(facts.toSorted().join("\n"))}`;
-}
-
-// Names a folder; nothing depends on it being hard to forge.
-function fnv1a(text: string): string {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of new TextEncoder().encode(text)) {
-    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  }
-  return hash.toString(16).padStart(16, "0");
+  return `files:${name}#${fingerprint(facts.toSorted().join("\n"))}`;
 }

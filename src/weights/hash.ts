@@ -1,4 +1,4 @@
-// SHA-256 of shards and keys, as lowercase hex.
+// SHA-256 of shards and keys, as lowercase hex; and a short name for what nobody gains by forging.
 import { fail } from "../base/errors.ts";
 
 /**
@@ -18,6 +18,15 @@ export async function sha256(data: Uint8Array<ArrayBuffer> | string): Promise<st
   }
   const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
   return toHex(new Uint8Array(await subtle.digest("SHA-256", bytes)));
+}
+
+/** FNV-1a of a text's UTF-8, 64 bits: a name; nothing may depend on its being hard to forge. */
+export function fingerprint(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash.toString(16).padStart(16, "0");
 }
 
 /** Bytes as lowercase hex. */

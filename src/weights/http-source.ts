@@ -2,6 +2,7 @@
 // the hub names in its first answer so that a push in the middle of a download changes nothing.
 import { downloadFailed, isAbsence, reasonOf, withoutSecrets } from "./download-error.ts";
 import type { HttpContext, HttpOptions } from "./fetch-range.ts";
+import { fingerprint } from "./hash.ts";
 import { httpContext } from "./fetch-range.ts";
 import { HttpFile } from "./http-file.ts";
 import { HubListing } from "./hub-listing.ts";
@@ -32,7 +33,7 @@ export function createHubSource(
 
 /** The files below a URL. A query of the URL is sent with every file. */
 export function createUrlSource(url: string, options: HttpOptions): CheckpointSource {
-  const id = withoutSecrets(url).replace(/\/+$/, "");
+  const id = withoutSecrets(url).replace(/\/+$/, "") + selectionOf(url);
   const place = { address: new FolderAddress(url), context: httpContext(options) };
   return new HttpSource(id, { ...place, files: new Map() }, "");
 }
@@ -42,6 +43,18 @@ interface Address {
   readonly revision: string;
   urlOf(path: string): string;
   learn(headers: Headers): void;
+}
+
+/** Parameters that sign a request or let it in: they change from day to day and select nothing. */
+const ACCESS = /sign|sig$|token|secret|key|credential|policy|auth|expires|date|amz|goog/i;
+
+// Other parameters may select another model or version. An id is shown and kept, so it holds their fingerprint only.
+function selectionOf(url: string): string {
+  const all = [...new URL(url).searchParams];
+  const selecting = new URLSearchParams(all.filter(([name]) => !ACCESS.test(name)));
+  selecting.sort();
+  const text = selecting.toString();
+  return text === "" ? "" : `?${fingerprint(text)}`;
 }
 
 class HubAddress implements Address {

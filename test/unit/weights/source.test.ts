@@ -68,6 +68,17 @@ describe("a folder on a host", () => {
     expect(source.id).toBe(`${server.url}/m`);
   });
 
+  test("is another one where its query selects another, not where it only lets in", async () => {
+    const [plain, signed, renewed, second, third] = await Promise.all(
+      ["", "?X-Amz-Signature=a&Expires=1", "?token=b", "?v=2", "?v=3&token=c"].map(
+        async (query) => (await openSource(parseSource(`https://host.example/m${query}`))).id,
+      ),
+    );
+    expect([signed, renewed]).toEqual([plain, plain]);
+    expect(new Set([plain, second, third]).size).toBe(3);
+    expect(second).not.toContain("v=2");
+  });
+
   test("has no file where every path answers with a page", async () => {
     server = await startFaultServer({ "/m/a": textFile("x"), "/m/b": textFile("y") });
     server.use({ kind: "html", file: "a" });
