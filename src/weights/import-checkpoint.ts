@@ -88,7 +88,7 @@ export async function importCheckpoint(request: ImportRequest): Promise<Manifest
     plan,
     shards,
     totalBytes: layout.totalBytes,
-    proof: () => proof.marks(),
+    proof: () => proof?.marks(),
   });
   const sink: ShardSink = async (shard, bytes) => {
     assert(shard === shards.length, `shard ${shard} follows ${shards.length}`);
@@ -135,7 +135,7 @@ interface Run {
   readonly sources: Readonly<Record<string, CheckpointSource>>;
   readonly isWanted: (shard: number) => boolean;
   readonly sink: ShardSink;
-  readonly proof?: ReadingProof;
+  readonly proof?: ReadingProof | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }

@@ -96,12 +96,14 @@ export class ReadingProof {
   /**
    * @param marks - those of an import that is resumed
    * @param first - the first stretch that will be read; undefined when all were
+   * @returns undefined where there is nothing to prove
    */
   static async start(
     files: ProvableFiles,
     marks: ProofMarks = {},
     first?: Pick<WeightRecipe, "companion" | "file" | "start">,
-  ): Promise<ReadingProof> {
+  ): Promise<ReadingProof | undefined> {
+    if (files.size === 0) return undefined;
     const hashers = { sha256: await createSHA256(), git: await createSHA1() };
     const proof = new ReadingProof(files, hashers);
     const { before, after } = marks;
@@ -180,9 +182,8 @@ export class ReadingProof {
     this.#mark = this.#state();
   }
 
-  /** What a journal has to keep so that the proof can go on; undefined when nothing is proved. */
-  marks(): ProofMarks | undefined {
-    if (this.#files.size === 0) return undefined;
+  /** What a journal has to keep so that the proof can go on. */
+  marks(): ProofMarks {
     const after = this.#state();
     return { ...(this.#mark && { before: this.#mark }), ...(after && { after }) };
   }

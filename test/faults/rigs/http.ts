@@ -133,7 +133,8 @@ function asOnHub(files: HubFiles, name: string): HubFiles {
 }
 
 async function run(count: number, seed: number): Promise<RigResult> {
-  const { list, files } = await makeModels();
+  const { list, dense, files } = await makeModels();
+  const models = [...list, dense];
   const server = await startFaultServer({ ...files, ...asOnHub(files, "dense") });
   const failures: Failure[] = [];
   const injected = (): number => [...server.injected.values()].reduce((sum, n) => sum + n, 0);
@@ -141,7 +142,7 @@ async function run(count: number, seed: number): Promise<RigResult> {
   try {
     while (injected() < count && failures.length < 20) {
       const one = { count: 1, seed: next++ };
-      const result = await runSeeds(one, (value) => importUnderFaults(server, list, value));
+      const result = await runSeeds(one, (value) => importUnderFaults(server, models, value));
       failures.push(...result.failures);
     }
   } finally {

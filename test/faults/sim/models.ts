@@ -1,5 +1,5 @@
-// The models of a simulated world: three that are published as their authors made them, one of them in two versions,
-// one with nothing but weights in its file, and one that was converted before and shares its shards with the first.
+// The models of a simulated world: two that are published as their authors made them, one of them in two versions,
+// and one that was converted before and shares its shards with the first.
 import type { WeightDeclaration } from "../../../src/base/weight-declaration.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
 import { importCheckpoint } from "../../../src/weights/import-checkpoint.ts";
@@ -24,6 +24,8 @@ export interface SimModel {
 /** All that a world needs of its models. */
 export interface Models {
   readonly list: readonly SimModel[];
+  /** One more, with nothing but weights in its file. */
+  readonly dense: SimModel;
   /** What the host has, by path. */
   readonly files: Readonly<Record<string, Uint8Array<ArrayBuffer>>>;
   /** What the first model's file becomes when its authors change it. */
@@ -60,8 +62,8 @@ export async function makeModels(): Promise<Models> {
       model("first", made.shards, remade.shards),
       model("other", madeOther.shards),
       model("packed", made.shards),
-      model("dense", madeDense.shards),
     ],
+    dense: model("dense", madeDense.shards),
     files: {
       "/first/model.safetensors": first,
       "/other/model.safetensors": other,
