@@ -4,6 +4,8 @@ import { fail, ModelError } from "../base/errors.ts";
 
 /** Browsers have been seen not to answer; the error must not wait for its own details. */
 const ESTIMATE_TIMEOUT_MS = 1_000;
+/** "DataError" is what Chromium 156 makes of ENOSPC ("Failed to write blobs"); the keys it belongs to are never ours. */
+const NO_ROOM: ReadonlySet<string> = new Set(["QuotaExceededError", "DataError"]);
 
 /** A stored shard that is not what it should be; `details.shards` are for `repairShards`. */
 export function corrupt(hash: string, what: string, cause?: unknown): ModelError {
@@ -20,7 +22,7 @@ export function unavailable(cause: unknown): ModelError {
   if (ModelError.isModelError(cause)) return cause;
   return fail(
     "storage-unavailable",
-    `The browser's storage failed (${nameOf(cause)}). Close other tabs of this page and load again.`,
+    `The browser's storage failed (${nameOf(cause)}). Free disk space or close other tabs of this page, and load again.`,
     { name: nameOf(cause) },
     cause,
   );
@@ -32,7 +34,7 @@ export function unavailable(cause: unknown): ModelError {
  * @param neededBytes - what was to be written, at least
  */
 export async function writeFailed(cause: unknown, neededBytes: number): Promise<ModelError> {
-  if (nameOf(cause) !== "QuotaExceededError") return unavailable(cause);
+  if (!NO_ROOM.has(nameOf(cause))) return unavailable(cause);
   // Both numbers are hints: browsers round and invent them.
   const { usage = 0, quota = 0 } = await estimateStorage();
   return fail(

@@ -115,6 +115,12 @@ describe("failures of the database", () => {
     expect(await store.get(shard)).toEqual(BYTES);
   });
 
+  test("a disk that is really full is, too", async () => {
+    const error = new DOMException("Failed to write blobs (IOError)", "DataError");
+    const outcome = new WeightStore(failing(memoryKeyValue(), error), "memory").put(BYTES);
+    await expect(outcome).rejects.toMatchObject({ code: "quota-exceeded", cause: error });
+  });
+
   test("anything else is storage-unavailable", async () => {
     const broken = failing(memoryKeyValue(), new DOMException("x", "InvalidStateError"));
     const outcome = new WeightStore(broken, "memory").put(BYTES);
