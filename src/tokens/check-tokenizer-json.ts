@@ -1,7 +1,7 @@
 // A tokenizer.json from outside, before anything of it runs: types, sizes, known kinds of parts, and
 // patterns that cannot hang. What comes out has only what was looked at.
-import { fail } from "../base/errors.ts";
-import { patternFault } from "./check-pattern.ts";
+import { checkSection } from "./check-parts.ts";
+import { invalidTokenizer, isRecord, type Json } from "./invalid-tokenizer.ts";
 
 /** A string with an id of its own, found in the text before the model sees it. */
 export interface AddedToken {
@@ -48,8 +48,6 @@ export interface BytePairJson {
   readonly fuse_unk: boolean;
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
 /** Ids of the largest published vocabulary end at 262,144. */
 const MAX_ID = 2 ** 20;
 const MAX_MERGES = 2 ** 20;
@@ -57,58 +55,20 @@ const MAX_MERGES = 2 ** 20;
 const MAX_ADDED_TOKENS = 8192;
 const MAX_ADDED_CHARACTERS = 400_000;
 const MAX_TOKEN_CHARACTERS = 1024;
-/** Parts inside parts, and parts in a row. */
-const MAX_DEPTH = 4;
-const MAX_PARTS = 32;
-/** Strings of parts are single characters and tokens. */
-const MAX_PART_CHARACTERS = 256;
-
-const NORMALIZERS = ["Sequence", "Replace", "Prepend", "Strip", "StripAccents", "Lowercase"];
-const UNICODE_FORMS = ["NFC", "NFD", "NFKC", "NFKD"];
-const SPLITTERS = ["Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit"];
-/** Kinds of parts that may run, by section of the file. */
-const KINDS: Readonly<Record<string, readonly string[]>> = {
-  normalizer: [...NORMALIZERS, ...UNICODE_FORMS],
-  pre_tokenizer: ["Sequence", "ByteLevel", "Metaspace", ...SPLITTERS],
-  post_processor: ["Sequence", "TemplateProcessing", "ByteLevel", "RobertaProcessing"],
-  decoder: [
-    "Sequence",
-    "ByteLevel",
-    "Metaspace",
-    "BPEDecoder",
-    "ByteFallback",
-    "Replace",
-    "Fuse",
-    "Strip",
-  ],
-};
+/** Prefixes and unknown tokens of a model are short. */
+const MAX_MODEL_STRING = 256;
 
 /** @throws ModelError checkpoint-invalid with what is wrong and where */
 export function checkTokenizerJson(json: unknown): TokenizerJson {
   if (!isRecord(json)) throw invalidTokenizer("is missing or not a JSON object");
-  const section = (name: string): unknown => {
-    const part = json[name] ?? null;
-    if (part !== null) checkPart(part, name, KINDS[name] ?? [], 0);
-    return part;
-  };
   return {
     model: checkModel(json["model"]),
     added_tokens: checkAddedTokens(json["added_tokens"] ?? []),
-    normalizer: section("normalizer"),
-    pre_tokenizer: section("pre_tokenizer"),
-    post_processor: section("post_processor"),
-    decoder: section("decoder"),
+    normalizer: checkSection(json, "normalizer"),
+    pre_tokenizer: checkSection(json, "pre_tokenizer"),
+    post_processor: checkSection(json, "post_processor"),
+    decoder: checkSection(json, "decoder"),
   };
-}
-
-/** A checkpoint-invalid error about tokenizer.json. @param what - continues "tokenizer.json ..." */
-export function invalidTokenizer(what: string, cause?: unknown): Error {
-  return fail("checkpoint-invalid", `tokenizer.json ${what}.`, { file: "tokenizer.json" }, cause);
-}
-
-/** True for an object that is no array. */
-export function isRecord(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function checkModel(model: unknown): ModelJson {
@@ -153,7 +113,7 @@ function isMerge(merge: unknown): boolean {
 
 function textOf(model: Json, key: string): string | null {
   const value = model[key] ?? null;
-  if (value === null || (typeof value === "string" && value.length <= MAX_PART_CHARACTERS))
+  if (value === null || (typeof value === "string" && value.length <= MAX_MODEL_STRING))
     return value;
   throw invalidTokenizer(`has a model whose ${key} is no short string`);
 }
@@ -191,59 +151,4 @@ function checkAddedToken(token: unknown): AddedToken {
     rstrip: flag("rstrip"),
     normalized: flag("normalized", !special),
   };
-}
-
-/** One part and the parts inside of it. */
-function checkPart(part: unknown, place: string, kinds: readonly string[], depth: number): void {
-  if (!isRecord(part)) throw invalidTokenizer(`has a ${place} that is not an object`);
-  const kind = kinds.find((known) => known === part["type"]);
-  if (kind === undefined) throw invalidTokenizer(`has a ${place} of an unknown type`);
-  if (depth > MAX_DEPTH) throw invalidTokenizer(`has a ${place} that is nested too deeply`);
-  if (kind === "Sequence") {
-    for (const [key, list] of Object.entries(part)) {
-      if (key === "type") continue;
-      checkLength(list, place);
-      for (const inner of list) checkPart(inner, place, kinds, depth + 1);
-    }
-    return;
-  }
-  checkStrings(part, place, 0);
-  if (kind === "Replace" || kind === "Split") checkReplacement(part, place);
-}
-
-function checkLength(list: unknown, place: string): asserts list is readonly unknown[] {
-  if (Array.isArray(list) && list.length <= MAX_PARTS) return;
-  throw invalidTokenizer(`has a ${place} whose parts are not a list of at most ${MAX_PARTS}`);
-}
-
-/** Every string and list inside a part is short. */
-function checkStrings(value: unknown, place: string, depth: number): void {
-  if (depth > MAX_DEPTH + 2) throw invalidTokenizer(`has a ${place} that is nested too deeply`);
-  if (typeof value === "string" && value.length > MAX_PART_CHARACTERS) {
-    throw invalidTokenizer(`has a ${place} with a string of ${value.length} characters`);
-  }
-  if (Array.isArray(value)) checkLength(value, place);
-  if (typeof value !== "object" || value === null) return;
-  for (const [key, inner] of Object.entries(value)) {
-    if (key !== "Regex") checkStrings(inner, place, depth + 1);
-  }
-}
-
-/** The pattern may run, and what it is replaced by does not make the text grow. */
-function checkReplacement(part: Json, place: string): void {
-  const { pattern, content = "" } = part;
-  if (!isRecord(pattern)) throw invalidTokenizer(`has a ${place} without a pattern`);
-  const { Regex: regex, String: literal } = pattern;
-  if ((typeof regex === "string") === (typeof literal === "string")) {
-    throw invalidTokenizer(`has a ${place} whose pattern is neither a Regex nor a String`);
-  }
-  const fault = typeof regex === "string" ? patternFault(regex) : undefined;
-  if (fault !== undefined) {
-    throw invalidTokenizer(`has a ${place} with a pattern that is not run: ${fault}`);
-  }
-  const allowed = typeof literal === "string" ? Math.max(1, literal.length) : 1;
-  // an empty String would match everywhere
-  if (typeof content !== "string" || content.length > allowed || literal === "") {
-    throw invalidTokenizer(`has a ${place} that replaces a text by a longer one`);
-  }
 }

@@ -3,13 +3,8 @@
 // tokens, tags that a processor appends get the reference's ids, and ids without text are left out.
 import { Tokenizer as Pipeline } from "@huggingface/tokenizers";
 import { MAX_TEXT_CHARACTERS } from "../base/check-values.ts";
-import {
-  checkTokenizerJson,
-  invalidTokenizer,
-  isRecord,
-  type AddedToken,
-  type TokenizerJson,
-} from "./check-tokenizer-json.ts";
+import { checkTokenizerJson, type AddedToken, type TokenizerJson } from "./check-tokenizer-json.ts";
+import { invalidTokenizer, isRecord } from "./invalid-tokenizer.ts";
 
 export { createTextStream, type TextStream } from "./text-stream.ts";
 
