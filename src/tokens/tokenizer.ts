@@ -43,7 +43,8 @@ export interface Tokenizer {
    * behind its first character, and both halves are ordinary text, so that it decodes to what was typed.
    * Added tokens that are not special (frequent words) are still used.
    *
-   * @throws RangeError for more than 100,000 characters
+   * @throws RangeError for more than 100,000 characters; ModelError checkpoint-invalid when the file's
+   *   normalizer makes far more of them
    */
   encodeText(text: string): number[];
   /**
@@ -108,6 +109,9 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfig?: unknow
     appended: new Map(),
   });
 }
+
+/** Longest text that the file's normalizer may make: four times the longest that is taken. */
+const MAX_NORMALIZED_CHARACTERS = 4 * MAX_TEXT_CHARACTERS;
 
 const CONTROL_KEYS = ["bos_token", "eos_token", "pad_token"];
 
@@ -187,6 +191,13 @@ function byFirstLetter(strings: Iterable<string>): Map<string, string[]> {
 
 function run(pipeline: Pipeline, text: string): number[] {
   if (text === "") return [];
+  const length = pipeline.normalizer?.normalize(text).length ?? 0;
+  if (length > MAX_NORMALIZED_CHARACTERS) {
+    throw invalidTokenizer(
+      `makes ${length} characters out of ${text.length}, more than ${MAX_NORMALIZED_CHARACTERS}. ` +
+        "Shorten the text, or use the tokenizer.json that the model's authors published",
+    );
+  }
   const { ids } = pipeline.encode(text, { add_special_tokens: false });
   // the library gives undefined where a file has neither the letter nor an unknown token
   return ids.filter((id) => Number.isInteger(id));

@@ -76,3 +76,16 @@ export function runs(characters: number): fc.Arbitrary<string> {
     .tuple(fc.constantFrom(...UNITS), fc.constantFrom("", "!", "b", "\u{1F600}"))
     .map(([unit, end]) => unit.repeat(Math.ceil(characters / unit.length)) + end);
 }
+
+const content = fc.constantFrom("", "a", "i", "İ", "ﷺ", "x", "$&$&", "$`", "aa");
+const matched = fc.oneof(
+  fc.constantFrom("a", "i", "\u0307", " ", "ل", "aaaa", "").map((text) => ({ String: text })),
+  fc.constantFrom("x*", "", "(?:)", "x|", "[ai]", "\\s", "x?").map((text) => ({ Regex: text })),
+);
+
+/** Parts of a normalizer that make texts longer, alone or one after the other. */
+export const growingPart: fc.Arbitrary<object> = fc.oneof(
+  fc.record({ type: fc.constant("Replace"), pattern: matched, content }),
+  fc.constantFrom("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip").map((type) => ({ type })),
+  fc.constantFrom("a", "ﷺ", "i".repeat(50)).map((prepend) => ({ type: "Prepend", prepend })),
+);
