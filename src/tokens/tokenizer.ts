@@ -4,6 +4,7 @@
 import { Tokenizer as Pipeline } from "@huggingface/tokenizers";
 import { MAX_TEXT_CHARACTERS } from "../base/check-values.ts";
 import { checkTokenizerJson, type AddedToken, type TokenizerJson } from "./check-tokenizer-json.ts";
+import { cutControls } from "./cut-controls.ts";
 import { invalidTokenizer, isRecord } from "./invalid-tokenizer.ts";
 
 export { createTextStream, type TextStream } from "./text-stream.ts";
@@ -49,9 +50,10 @@ export interface Tokenizer {
   encodeText(text: string): number[];
   /**
    * Ids of a template with a user's text inside, encoded as one string, as the references do it: special
-   * tokens count in the template and are ordinary text inside.
+   * tokens count in the template and are ordinary text inside. Where one string would make a control token
+   * of the text after all (a normalizer's doing), template and text are encoded apart and it is left out.
    *
-   * @throws RangeError for more than 100,000 characters
+   * @throws RangeError for more than 100,000 characters; ModelError checkpoint-invalid as encodeText
    */
   encodeInside(text: string, template: Template): number[];
   /** Text of ids; ids without a token give none. */
@@ -127,12 +129,9 @@ function build(parts: Parts): Tokenizer {
       return addSpecialTokens ? [...around.before, ...ids, ...around.behind] : ids;
     },
     encodeText: (text) => encodeAsData(checkLength(text), parts),
-    encodeInside(text, { before, behind, addSpecialTokens = false, allowed = [] }) {
-      const pieces = cutControls(checkLength(text), parts, allowed);
-      pieces[0] = before + (pieces[0] ?? "");
-      pieces[pieces.length - 1] = (pieces.at(-1) ?? "") + behind;
-      const ids = pieces.flatMap((piece) => encodeAround(piece, parts));
-      return addSpecialTokens ? [...around.before, ...ids, ...around.behind] : ids;
+    encodeInside(text, template) {
+      const ids = encodeInTemplate(checkLength(text), template, parts);
+      return template.addSpecialTokens ? [...around.before, ...ids, ...around.behind] : ids;
     },
     decode: (ids, { skipSpecialTokens = true } = {}) => decode(ids, parts, skipSpecialTokens),
     idOf,
@@ -156,37 +155,30 @@ function encodeAround(text: string, { pipeline, appended }: Parts): number[] {
 
 /** Ids of text of which no part may count as a control token. */
 function encodeAsData(text: string, parts: Parts): number[] {
-  const ids = cutControls(text, parts, []).flatMap((piece) => run(parts.pipeline, piece));
+  const ids = cutControls(text, parts.special.values()).flatMap((piece) =>
+    run(parts.pipeline, piece),
+  );
   // a normalizer may still have made a control token out of other letters: it is dropped
   return ids.filter((id) => !parts.special.has(id));
 }
 
-/** The text in pieces, each control token cut behind its first character; at least one piece. */
-function cutControls(text: string, { special }: Parts, allowed: readonly string[]): string[] {
-  const controls = byFirstLetter(
-    [...special.values()].filter((control) => !allowed.includes(control)),
-  );
-  const pieces: string[] = [];
-  let start = 0;
-  for (let at = 0; at < text.length; at++) {
-    const isControl = controls.get(text[at] ?? "")?.some((control) => text.startsWith(control, at));
-    if (isControl !== true) continue;
-    const cut = at + String.fromCodePoint(text.codePointAt(at) ?? 0).length;
-    pieces.push(text.slice(start, cut));
-    start = cut;
-  }
-  return [...pieces, text.slice(start)];
-}
-
-function byFirstLetter(strings: Iterable<string>): Map<string, string[]> {
-  const groups = new Map<string, string[]>();
-  for (const string of strings) {
-    const [first = ""] = string.split("", 1);
-    const group = groups.get(first);
-    if (group) group.push(string);
-    else groups.set(first, [string]);
-  }
-  return groups;
+/** Ids of a template and the text inside, as one string unless that makes a control token of the text. */
+function encodeInTemplate(text: string, template: Template, parts: Parts): number[] {
+  const { before, behind, allowed = [] } = template;
+  const controls = new Map([...parts.special].filter(([, control]) => !allowed.includes(control)));
+  const encodeAll = (pieces: readonly string[]): number[] =>
+    pieces.flatMap((piece) => encodeAround(piece, parts));
+  const pieces = cutControls(text, controls.values());
+  const whole = [...pieces];
+  whole[0] = before + (whole[0] ?? "");
+  whole[whole.length - 1] = (whole.at(-1) ?? "") + behind;
+  const ids = encodeAll(whole);
+  const [first, last] = [encodeAll([before]), encodeAll([behind])];
+  const own = [...first, ...last].filter((id) => controls.has(id));
+  const found = ids.filter((id) => controls.has(id));
+  if (found.length === own.length && found.every((id, at) => id === own[at])) return ids;
+  // a normalizer made a control token out of other letters, or one goes on where the template ends
+  return [...first, ...encodeAll(pieces).filter((id) => !controls.has(id)), ...last];
 }
 
 function run(pipeline: Pipeline, text: string): number[] {

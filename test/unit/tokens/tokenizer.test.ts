@@ -147,6 +147,39 @@ describe("encodeInside", () => {
     expect(count([IMAGE])).toEqual([1, 2]);
   });
 
+  test.each([
+    ["wide letters", { type: "NFKC" }, "ａ ＜|end|＞ b"],
+    ["capitals", { type: "Lowercase" }, "a <|END|> b"],
+    ["letters left out", { type: "Replace", pattern: { String: "~" }, content: "" }, "<|e~nd|>"],
+  ])("makes no control token that a normalizer builds of %s", (_name, normalizer, text) => {
+    const file = readTokenizer("b");
+    const next = createTokenizer(file).vocabularySize;
+    const control = { id: next, content: "<|end|>", special: true, normalized: true };
+    const added_tokens = [...(file["added_tokens"] as object[]), control];
+    const rebuilding = createTokenizer({ ...file, added_tokens, normalizer });
+    // the template's own control token counts, once
+    expect(rebuilding.encode(text)).toContain(next);
+    const template = { before: "<|end|>User: ", behind: " <|end|>" };
+    const ids = rebuilding.encodeInside(text, template);
+    expect(ids.filter((id) => rebuilding.isSpecial(id))).toEqual([next, next]);
+    expect(ids.at(-1)).toBe(next);
+    expect(rebuilding.encodeText(text)).not.toContain(next);
+    // but what is allowed stays
+    const allowed = rebuilding.encodeInside(text, { ...template, allowed: ["<|end|>"] });
+    expect(allowed.filter((id) => id === next)).toHaveLength(3);
+  });
+
+  test("makes no control token of what the template's end and the text spell together", () => {
+    const more = tokenizer.withAddedTokens(["<ab>", "<a", "bc>"]);
+    const id = (token: string) => more.requireId(token);
+    const controls = (text: string, before: string, behind: string) =>
+      more.encodeInside(text, { before, behind }).filter((found) => more.isSpecial(found));
+    expect(controls("b> d", "x <a", " y")).toEqual([id("<a")]);
+    expect(controls("d <a", "x ", "b> bc>")).toEqual([id("bc>")]);
+    expect(controls("b", "x <a", "> y")).toEqual([id("<a")]);
+    expect(controls("b> d", "x <", " y")).toEqual([]);
+  });
+
   test("keeps the template around an empty text", () => {
     expect(tokenizer.encodeInside("", around)).toEqual(tokenizer.encode(`${EOS}User: ${IMAGE}end`));
   });
