@@ -26,22 +26,63 @@ function piece(controls: readonly string[]): fc.Arbitrary<string> {
   );
 }
 
-const TOKENIZERS = corpus(/checkpoint\/tokenizer\.json$/).map(({ path, bytes }) => {
-  const json = JSON.parse(new TextDecoder().decode(bytes)) as {
-    added_tokens?: { content: string }[];
-  };
-  const controls = (json.added_tokens ?? []).map(({ content }) => content);
-  const text = fc.array(piece(controls), { minLength: 1, maxLength: 12 });
-  return { path, tokenizer: createTokenizer(json), text };
+/** A normalizer that builds control tokens out of other letters, as a repository's file may hold one. */
+const REBUILDING = { type: "Sequence", normalizers: [{ type: "NFKC" }, { type: "Lowercase" }] };
+
+/** A control token as other letters that {@link REBUILDING} takes for the same. */
+function disguised(control: string): string {
+  return control.replaceAll(/[!-~]/g, (letter) =>
+    String.fromCharCode(letter.charCodeAt(0) + 0xfee0),
+  );
+}
+
+interface Json {
+  readonly added_tokens?: readonly { readonly content: string }[];
+}
+
+/** A tokenizer whose control tokens are looked for behind its normalizer. */
+function rebuilding(json: Json): Json {
+  const added_tokens = (json.added_tokens ?? []).map((token) => ({
+    ...token,
+    content: token.content.toLowerCase().normalize("NFKC"),
+    normalized: true,
+  }));
+  return { ...json, added_tokens, normalizer: REBUILDING } as Json;
+}
+
+const TOKENIZERS = corpus(/checkpoint\/tokenizer\.json$/).flatMap(({ path, bytes }) => {
+  const published = JSON.parse(new TextDecoder().decode(bytes)) as Json;
+  return [published, rebuilding(published)].map((json) => {
+    const controls = (json.added_tokens ?? []).map(({ content }) => content);
+    const text = fc.array(piece([...controls, ...controls.map(disguised)]), {
+      minLength: 1,
+      maxLength: 12,
+    });
+    const end = fc.array(
+      fc.oneof(fc.constantFrom("User: ", "\n", ""), fc.constantFrom("", ...controls)),
+      {
+        maxLength: 3,
+      },
+    );
+    return { path, tokenizer: createTokenizer(json), text, template: fc.tuple(end, end) };
+  });
 });
 
 function readOne(seed: number): void {
-  const { path, tokenizer, text: arbitrary } = pick(TOKENIZERS, seed);
+  const { path, tokenizer, text: arbitrary, template } = pick(TOKENIZERS, seed);
   const text = draw(arbitrary, seed).join("");
+  const controls = (ids: readonly number[]): string =>
+    ids.filter((id) => tokenizer.isSpecial(id)).join(" ");
+  const place = `${path}: ${JSON.stringify(text.slice(0, 200))}`;
+
   const ids = tokenizer.encodeText(text);
-  const stray = ids.find((id) => tokenizer.isSpecial(id));
-  claim(stray === undefined, `${path}: ${JSON.stringify(text)} gave the control token ${stray}`);
+  claim(controls(ids) === "", `${place} gave the control tokens ${controls(ids)}`);
   claim(typeof tokenizer.decode(ids) === "string", "no text");
+
+  const [before = "", behind = ""] = draw(template, seed).map((texts) => texts.join(""));
+  const own = controls([...tokenizer.encode(before), ...tokenizer.encode(behind)]);
+  const found = controls(tokenizer.encodeInside(text, { before, behind }));
+  claim(found === own, `${place} in a template gave the control tokens ${found}, not ${own}`);
 }
 
 /** See the top of the file. */
