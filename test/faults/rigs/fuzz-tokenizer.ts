@@ -12,7 +12,7 @@ import {
   HOSTILE_KINDS,
   nearbyPattern,
   runs,
-} from "../../unit/tokens/hostile-patterns.ts";
+} from "../../support/hostile-patterns.ts";
 import { byteDamage, damageBytes, draw } from "../mutate.ts";
 import type { Rig } from "../rig.ts";
 import { runFuzz } from "../rig.ts";

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { MAX_TEXT_CHARACTERS } from "../../../src/base/check-values.ts";
 import { checkTokenizerJson } from "../../../src/tokens/check-tokenizer-json.ts";
 import { createTokenizer } from "../../../src/tokens/tokenizer.ts";
-import { growingPart } from "./hostile-patterns.ts";
+import { growingPart } from "../../support/hostile-patterns.ts";
 
 const MODEL = { type: "BPE", vocab: { a: 0, b: 1 }, merges: [] };
 const DECODER_REPLACE = { type: "Replace", pattern: { String: "a" }, content: "$&" };

@@ -6,7 +6,13 @@ import { describe, expect, test } from "vitest";
 import { MAX_TEXT_CHARACTERS } from "../../../src/base/check-values.ts";
 import { checkTokenizerJson } from "../../../src/tokens/check-tokenizer-json.ts";
 import { createTokenizer } from "../../../src/tokens/tokenizer.ts";
-import { classRow, drawnPattern, HOSTILE_KINDS, nearbyPattern, runs } from "./hostile-patterns.ts";
+import {
+  classRow,
+  drawnPattern,
+  HOSTILE_KINDS,
+  nearbyPattern,
+  runs,
+} from "../../support/hostile-patterns.ts";
 
 // what tokenizers of published models really hold
 const PUBLISHED = {
