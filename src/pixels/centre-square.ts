@@ -9,17 +9,20 @@ const WHITE = 255;
 /** The middle square of the picture, [3, size, size] in [-1, 1]. */
 export function centreSquare(pixels: Pixels, size: number): Float32Array<ArrayBuffer> {
   const scale = size / Math.min(pixels.width, pixels.height);
-  const { width, height, data } = resizeLanczos(
-    onWhite(pixels),
-    roundHalfEven(scale * pixels.width),
-    roundHalfEven(scale * pixels.height),
-  );
-  const left = Math.floor((width - size) / 2);
-  const top = Math.floor((height - size) / 2);
-  const planes = new Float32Array(CHANNELS * size * size);
+  const width = roundHalfEven(scale * pixels.width);
+  const height = roundHalfEven(scale * pixels.height);
+  // The reference resizes all of the picture and cuts: of 1 x 2000 pixels it makes a million rows.
+  const window = {
+    left: Math.floor((width - size) / 2),
+    top: Math.floor((height - size) / 2),
+    width: size,
+    height: size,
+  };
+  const { data } = resizeLanczos(onWhite(pixels), width, height, window);
+  const area = size ** 2;
+  const planes = new Float32Array(CHANNELS * area);
   for (let at = 0; at < planes.length; at++) {
-    const [x, y, channel] = [at % size, Math.floor(at / size) % size, Math.floor(at / size ** 2)];
-    const value = data[((y + top) * width + x + left) * CHANNELS + channel] ?? 0;
+    const value = data[(at % area) * CHANNELS + Math.floor(at / area)] ?? 0;
     planes[at] = (value / 255) * 2 - 1;
   }
   return planes;

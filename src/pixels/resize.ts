@@ -13,6 +13,14 @@ export interface Raster {
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
+/** The part of a resized picture that is computed, in pixels of that picture. */
+export interface Window {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Weights of one output pixel over consecutive input pixels. */
 interface Taps {
   readonly first: number;
@@ -44,9 +52,19 @@ export function resizeBicubic(raster: Raster, width: number, height: number): Ra
   return resize(raster, width, height, BICUBIC);
 }
 
-/** The raster in another size, equal to `Image.resize((width, height), Image.LANCZOS)` of an RGB picture. */
-export function resizeLanczos(raster: Raster, width: number, height: number): Raster {
-  return resize(raster, width, height, LANCZOS);
+/**
+ * The raster in another size, equal to `Image.resize((width, height), Image.LANCZOS)` of an RGB picture.
+ *
+ * @param window - the part that is wanted, default all: the same bytes as a crop afterwards, and what is
+ *   outside of it costs nothing
+ */
+export function resizeLanczos(
+  raster: Raster,
+  width: number,
+  height: number,
+  window?: Window,
+): Raster {
+  return resize(raster, width, height, LANCZOS, window);
 }
 
 /** The raster in another size, equal to `Image.resize((width, height), Image.BILINEAR)` of an RGB picture. */
@@ -59,43 +77,65 @@ export function resizeBox(raster: Raster, width: number, height: number): Raster
   return resize(raster, width, height, BOX);
 }
 
-function resize(raster: Raster, width: number, height: number, filter: Filter): Raster {
+function resize(
+  raster: Raster,
+  width: number,
+  height: number,
+  filter: Filter,
+  window: Window = { left: 0, top: 0, width, height },
+): Raster {
   assert(width > 0 && height > 0, "a picture has pixels");
-  const wide = width === raster.width ? raster : resizeRows(raster, width, filter);
-  if (height === wide.height) return wide;
-  return resizeColumns(wide, height, filter);
+  const hasWidth = raster.width === width && window.width === width;
+  const hasHeight = raster.height === height && window.height === height;
+  const rows = computeTaps(raster.height, height, filter, window.top, window.height);
+  const [from, to] = hasHeight ? [0, height] : reach(rows);
+  const wide = hasWidth
+    ? raster
+    : resizeRows(raster, computeTaps(raster.width, width, filter, window.left, window.width), {
+        from,
+        to,
+      });
+  return hasHeight ? wide : resizeColumns(wide, rows, hasWidth ? 0 : from);
 }
 
+/** The input pixels that any of the output's looks at. */
+function reach(taps: readonly Taps[]): [from: number, to: number] {
+  const [first, last] = [taps.at(0), taps.at(-1)];
+  return [first?.first ?? 0, (last?.first ?? 0) + (last?.weights.length ?? 0)];
+}
+
+/** Rows `from` to `to` in another width. */
 function resizeRows(
-  { width, height, channels, data }: Raster,
-  target: number,
-  filter: Filter,
+  { width, channels, data }: Raster,
+  taps: readonly Taps[],
+  { from, to }: { readonly from: number; readonly to: number },
 ): Raster {
-  const out = new Uint8Array(target * height * channels);
-  const taps = computeTaps(width, target, filter);
-  for (let y = 0; y < height; y++) {
+  const [wide, high] = [taps.length, to - from];
+  const out = new Uint8Array(wide * high * channels);
+  for (let y = 0; y < high; y++) {
     for (const [x, { first, weights }] of taps.entries()) {
-      const source = (y * width + first) * channels;
-      const to = (y * target + x) * channels;
-      for (let c = 0; c < channels; c++) out[to + c] = weigh(data, source + c, channels, weights);
+      const source = ((y + from) * width + first) * channels;
+      const at = (y * wide + x) * channels;
+      for (let c = 0; c < channels; c++) out[at + c] = weigh(data, source + c, channels, weights);
     }
   }
-  return { width: target, height, channels, data: out };
+  return { width: wide, height: high, channels, data: out };
 }
 
+/** @param skipped - rows above the raster that the taps count and it does not hold */
 function resizeColumns(
-  { width, height, channels, data }: Raster,
-  target: number,
-  filter: Filter,
+  { width, channels, data }: Raster,
+  taps: readonly Taps[],
+  skipped: number,
 ): Raster {
-  const out = new Uint8Array(width * target * channels);
+  const out = new Uint8Array(width * taps.length * channels);
   const line = width * channels;
-  for (const [y, { first, weights }] of computeTaps(height, target, filter).entries()) {
+  for (const [y, { first, weights }] of taps.entries()) {
     for (let x = 0; x < line; x++) {
-      out[y * line + x] = weigh(data, first * line + x, line, weights);
+      out[y * line + x] = weigh(data, (first - skipped) * line + x, line, weights);
     }
   }
-  return { width, height: target, channels, data: out };
+  return { width, height: taps.length, channels, data: out };
 }
 
 function weigh(
@@ -111,12 +151,19 @@ function weigh(
   return Math.min(255, Math.max(0, Math.floor(sum / 2 ** PRECISION_BITS)));
 }
 
-function computeTaps(size: number, target: number, filter: Filter): Taps[] {
+/** The taps of `count` output pixels from `start`, of a side that goes from `size` pixels to `target`. */
+function computeTaps(
+  size: number,
+  target: number,
+  filter: Filter,
+  start: number,
+  count: number,
+): Taps[] {
   const scale = size / target;
   const stretch = Math.max(scale, 1);
   const support = filter.support * stretch;
-  return Array.from({ length: target }, (_, out) => {
-    const center = (out + 0.5) * scale;
+  return Array.from({ length: count }, (_, index) => {
+    const center = (start + index + 0.5) * scale;
     const first = Math.max(0, Math.trunc(center - support + 0.5));
     const end = Math.min(size, Math.trunc(center + support + 0.5));
     // times the inverse and not divided by, as Pillow does: the last bit may decide a rounding

@@ -36,6 +36,53 @@ describe.each(["anole", "chameleon"] as const)("centreSquare for %s", (name) => 
   });
 });
 
+describe("a long picture", () => {
+  test.each([
+    [1, 20_000],
+    [20_000, 1],
+    [3, 8_000],
+  ])("of %i x %i pixels costs no more than its middle", (width, height) => {
+    const data = new Uint8ClampedArray(width * height * 4).fill(255);
+    const largest = watchAllocations(() => centreSquare({ width, height, data }, 512));
+    expect(largest).toBeLessThan(2 * 3 * 4 * 512 ** 2);
+  });
+
+  test("has in its middle what the whole resized picture has", () => {
+    const [width, height, size] = [5, 37, 16];
+    const data = Uint8ClampedArray.from({ length: width * height * 4 }, (_, at) =>
+      at % 4 === 3 ? 255 : (at * 89) % 251,
+    );
+    const rgb = data.filter((_, at) => at % 4 !== 3);
+    const tall = Math.round((size / width) * height);
+    const whole = resizeLanczos({ width, height, channels: 3, data: rgb }, size, tall);
+    const top = Math.floor((tall - size) / 2);
+    const middle = whole.data.subarray(top * size * 3, (top + size) * size * 3);
+    const planes = centreSquare({ width, height, data }, size);
+    const bytes = Array.from({ length: middle.length }, (_, at) =>
+      Math.round((((planes[(at % 3) * size ** 2 + Math.floor(at / 3)] ?? 0) + 1) / 2) * 255),
+    );
+    expect(bytes).toEqual([...middle]);
+  });
+});
+
+/** The largest array of bytes that is made meanwhile. */
+function watchAllocations(work: () => void): number {
+  const { Uint8Array: Plain } = globalThis;
+  let largest = 0;
+  globalThis.Uint8Array = new Proxy(Plain, {
+    construct(target, parameters: [number]) {
+      if (typeof parameters[0] === "number") largest = Math.max(largest, parameters[0]);
+      return Reflect.construct(target, parameters) as object;
+    },
+  });
+  try {
+    work();
+  } finally {
+    globalThis.Uint8Array = Plain;
+  }
+  return largest;
+}
+
 test("centreSquare puts what is transparent on white", () => {
   const data = new Uint8ClampedArray(4 * 4 * 4);
   expect(new Set(centreSquare({ width: 4, height: 4, data }, 2))).toEqual(new Set([1]));
