@@ -1,4 +1,6 @@
 // Byte ranges of writes and copies, checked the same way by both runtimes.
+import { bytesPerElement, type DType } from "../base/dtype.ts";
+import { elementCount, type Shape } from "../base/shape.ts";
 import type { Tensor } from "./runtime.ts";
 
 /** A checked copy. */
@@ -22,6 +24,15 @@ export function checkWrite(tensor: Tensor, data: ArrayBufferView, offsetBytes: n
       `Cannot write ${data.byteLength} bytes into the middle of a tensor: not a multiple of 4.`,
     );
   }
+}
+
+/** @throws RangeError when `data` does not fill a new tensor: the rest would be zeros, and nobody would know */
+export function checkWhole(dtype: DType, shape: Shape, data: ArrayBufferView): void {
+  const bytes = elementCount(shape) * bytesPerElement(dtype);
+  if (data.byteLength === bytes) return;
+  throw new RangeError(
+    `Cannot make a ${dtype} tensor [${shape.join(", ")}] of ${data.byteLength} bytes: it has ${bytes}.`,
+  );
 }
 
 /** @throws RangeError when the range leaves a tensor, is not in words, or both tensors are the same */

@@ -94,6 +94,7 @@ export interface Runtime {
   /**
    * Memory, zeroed or filled with `data` (raw bytes of the dtype).
    *
+   * @throws RangeError when `data` has fewer or more bytes than the tensor
    * @throws ModelError out-of-memory when it is larger than `maxTensorBytes`; what the GPU itself cannot give
    * is thrown by the next `createSession`, `run` or `read`
    */

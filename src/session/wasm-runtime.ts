@@ -11,7 +11,7 @@ import { ortFailure } from "./failures.ts";
 import { exclusive, loadOrt } from "./ort.ts";
 import type { Ort } from "./ort.ts";
 import type { Counters, Runtime, Session, Tensor, TensorData, WeightTensors } from "./runtime.ts";
-import { checkCopy, checkWrite } from "./ranges.ts";
+import { checkCopy, checkWhole, checkWrite } from "./ranges.ts";
 import { expandModel } from "./stable-tensors.ts";
 
 /**
@@ -76,6 +76,7 @@ class WasmRuntime implements Runtime {
   }
 
   createTensor(dtype: DType, shape: Shape, data?: ArrayBufferView): Tensor {
+    if (data) checkWhole(dtype, shape, data);
     const tensor = new CpuTensor(dtype, shape, this.memory);
     if (data) this.write(tensor, data);
     return tensor;

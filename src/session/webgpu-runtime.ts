@@ -18,7 +18,7 @@ import type { GpuSessionContext } from "./gpu-session.ts";
 import { loadOrt, preferredWebGpuBuild } from "./ort.ts";
 import type { Ort, OrtBuild } from "./ort.ts";
 import { OrtTensors, onGpu } from "./ort-tensors.ts";
-import { checkCopy, checkWrite } from "./ranges.ts";
+import { checkCopy, checkWhole, checkWrite } from "./ranges.ts";
 import type {
   Counters,
   Kernels,
@@ -98,6 +98,7 @@ class WebGpuRuntime implements Runtime {
   }
 
   createTensor(dtype: DType, shape: Shape, data?: ArrayBufferView): Tensor {
+    if (data) checkWhole(dtype, shape, data);
     const tensor = this.#context.memory.allocate(dtype, shape);
     if (data) this.write(tensor, data);
     return tensor;

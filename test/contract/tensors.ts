@@ -95,6 +95,14 @@ export function testRanges(get: () => Runtime): void {
     expect(await get().read(tensor)).toEqual(Uint8Array.of(0, 0, 0, 0, 1, 2, 3));
   });
 
+  test.each([20, 28])("a tensor of 24 bytes is not made of %i", (bytes) => {
+    const before = get().memory.tensorBytes;
+    const make = () => get().createTensor("f32", [2, 3], new Uint8Array(bytes));
+    expect(make).toThrow(RangeError);
+    expect(make).toThrow(`f32 tensor [2, 3] of ${bytes} bytes: it has 24`);
+    expect(get().memory.tensorBytes).toBe(before);
+  });
+
   test("a copy moves the range it names", async () => {
     const target = get().createTensor("f32", [4]);
     get().copy(digits(), target, { sourceOffset: 8, targetOffset: 4, bytes: 8 });
