@@ -43,7 +43,7 @@ export class ConfigReader {
   integer(key: string, { min = 1, max, fallback }: IntegerRule): number {
     const value = this.#value(key) ?? fallback;
     if (!Number.isInteger(value) || Number(value) < min || Number(value) > max) {
-      throw this.#wrong(key, `an integer from ${min} to ${max}`);
+      throw this.wrong(key, min === max ? String(min) : `an integer from ${min} to ${max}`);
     }
     return Number(value);
   }
@@ -60,7 +60,7 @@ export class ConfigReader {
   number(key: string, { min, max, fallback }: NumberRule): number {
     const value = this.#value(key) ?? fallback;
     if (typeof value !== "number" || !(value >= min && value <= max)) {
-      throw this.#wrong(key, `a number from ${min} to ${max}`);
+      throw this.wrong(key, `a number from ${min} to ${max}`);
     }
     return value;
   }
@@ -76,7 +76,7 @@ export class ConfigReader {
       Number.isInteger(item) && Number(item) >= 1 && Number(item) <= max;
     const isList = Array.isArray(value) && value.length >= least && value.length <= 16;
     if (!isList || !value.every(isFine)) {
-      throw this.#wrong(key, `a list of integers from 1 to ${max}`);
+      throw this.wrong(key, `a list of integers from 1 to ${max}`);
     }
     return value.map(Number);
   }
@@ -91,7 +91,7 @@ export class ConfigReader {
       return Array.from({ length: count }, () => this.integer(key, { max, fallback }));
     }
     const list = this.integers(key, { max });
-    if (list.length !== count) throw this.#wrong(key, `${count} integers`);
+    if (list.length !== count) throw this.wrong(key, `${count} integers`);
     return list;
   }
 
@@ -100,7 +100,7 @@ export class ConfigReader {
     const value = this.#value(key) ?? fallback;
     const isFine = (item: unknown): boolean => typeof item === "number" && Number.isFinite(item);
     if (!Array.isArray(value) || value.length !== fallback.length || !value.every(isFine)) {
-      throw this.#wrong(key, `a list of ${fallback.length} numbers`);
+      throw this.wrong(key, `a list of ${fallback.length} numbers`);
     }
     return value.map(Number);
   }
@@ -108,7 +108,7 @@ export class ConfigReader {
   /** A string of at most 1000 characters. */
   text(key: string, fallback: string): string {
     const value = this.#value(key) ?? fallback;
-    if (typeof value !== "string" || value.length > 1000) throw this.#wrong(key, "a short string");
+    if (typeof value !== "string" || value.length > 1000) throw this.wrong(key, "a short string");
     return value;
   }
 
@@ -117,7 +117,7 @@ export class ConfigReader {
     const value = this.#value(key) ?? fallback;
     const isFine = (item: unknown): boolean => typeof item === "string" && item.length <= 1000;
     if (!Array.isArray(value) || value.length > 16 || !value.every(isFine)) {
-      throw this.#wrong(key, "a list of short strings");
+      throw this.wrong(key, "a list of short strings");
     }
     return value.map(String);
   }
@@ -125,7 +125,7 @@ export class ConfigReader {
   /** true or false. */
   flag(key: string, fallback: boolean): boolean {
     const value = this.#value(key) ?? fallback;
-    if (typeof value !== "boolean") throw this.#wrong(key, "true or false");
+    if (typeof value !== "boolean") throw this.wrong(key, "true or false");
     return value;
   }
 
@@ -134,15 +134,16 @@ export class ConfigReader {
     return Object.keys(this.#json).map((key) => [key, this.integer(key, { min: 0, max })]);
   }
 
-  #value(key: string): unknown {
-    return Object.hasOwn(this.#json, key) ? (this.#json[key] ?? undefined) : undefined;
-  }
-
-  #wrong(key: string, rule: string): Error {
+  /** The error that says what a value must be and is not. */
+  wrong(key: string, rule: string): Error {
     const seen = JSON.stringify(this.#value(key))?.slice(0, 80) ?? "nothing";
     return fail("checkpoint-invalid", `${this.#place}: ${key} must be ${rule}, got ${seen}.`, {
       place: this.#place,
       key,
     });
+  }
+
+  #value(key: string): unknown {
+    return Object.hasOwn(this.#json, key) ? (this.#json[key] ?? undefined) : undefined;
   }
 }

@@ -3,6 +3,7 @@
 import type { SiglipConfig } from "../graph/blocks/siglip.ts";
 import type { PreprocessOptions } from "../pixels/preprocess.ts";
 import { ConfigReader } from "./config-reader.ts";
+import { checkPictureSide, readNormalization } from "./preprocessor-config.ts";
 
 // timm's SigLIP towers by name. Explicit keys in the params win over this table (ours: the authors'
 // code knows the table alone).
@@ -55,15 +56,23 @@ export function readSiglipConfig(params: ConfigReader, prefix: string): SiglipCo
   };
 }
 
-/** preprocessor_config.json of DeepSeek's VLMImageProcessor; all of it may be absent. */
+/** Least pixels of a picture's short side, where no file says otherwise: VLMImageProcessor's own. */
+const MIN_SIZE = 14;
+
+/**
+ * preprocessor_config.json of DeepSeek's VLMImageProcessor; all of it may be absent.
+ *
+ * @param imageSize - side of the pictures that the tower reads
+ * @throws ModelError checkpoint-invalid for absurd values, and for another side
+ */
 export function readPreprocess(json: unknown, imageSize: number): PreprocessOptions {
   const reader = new ConfigReader(json ?? {}, "preprocessor_config.json");
+  checkPictureSide(reader, imageSize);
+  const fallback = Math.min(MIN_SIZE, imageSize);
   return {
-    imageSize: reader.integer("image_size", { max: 4096, fallback: imageSize }),
-    minSize: reader.integer("min_size", { max: 4096, fallback: 14 }),
-    rescaleFactor: reader.number("rescale_factor", { min: 1e-9, max: 1e3, fallback: 1 / 255 }),
+    imageSize,
+    minSize: reader.integer("min_size", { max: imageSize, fallback }),
     doNormalize: reader.flag("do_normalize", true),
-    mean: reader.numbers("image_mean", [0.5, 0.5, 0.5]),
-    std: reader.numbers("image_std", [0.5, 0.5, 0.5]),
+    ...readNormalization(reader, { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }),
   };
 }

@@ -4,17 +4,21 @@ import { present } from "../base/assert.ts";
 import type { Pixels } from "../base/pixels.ts";
 import { resizeBicubic, type Raster } from "./resize.ts";
 
-/** preprocessor_config.json of a VLMImageProcessor. */
-export interface PreprocessOptions {
+/** How bytes become numbers: times the factor, less the mean, over the deviation. */
+export interface Normalization {
+  readonly rescaleFactor: number;
+  /** Per channel, in [0, 1]. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** preprocessor_config.json of a VLMImageProcessor; the mean is also the colour of the padding. */
+export interface PreprocessOptions extends Normalization {
   /** Side of the square, pixels. */
   readonly imageSize: number;
   /** Least pixels of the short side. */
   readonly minSize: number;
-  readonly rescaleFactor: number;
   readonly doNormalize: boolean;
-  /** Per channel, in [0, 1]; also the colour of the padding. */
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
 }
 
 const CHANNELS = 3;

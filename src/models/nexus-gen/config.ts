@@ -7,9 +7,10 @@ import type { LlamaConfig } from "../../graph/blocks/llama.ts";
 import type { QwenVisionConfig } from "../../graph/blocks/qwen-vision.ts";
 import { TAMING_NAMES } from "../../graph/blocks/vae-names.ts";
 import type { VaeConfig } from "../../graph/blocks/vae.ts";
+import type { Normalization } from "../../pixels/preprocess.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles, TensorNames } from "../family.ts";
-import type { Normalization } from "./picture.ts";
+import { readNormalization } from "../preprocessor-config.ts";
 
 /** Ids that the model's loops know. */
 export interface TokenIds {
@@ -74,6 +75,11 @@ export interface NexusGenConfig {
   readonly guidance: number;
 }
 
+// Qwen2VLImageProcessor's.
+const CLIP_PIXELS: Pick<Normalization, "mean" | "std"> = {
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+};
 const GENERATION = "generation_decoder/";
 const EDITING = "edit_decoder/";
 const V1_DECODER = "decoder_81_512/";
@@ -113,7 +119,7 @@ export function parseNexusGenConfig(files: CheckpointFiles, tensors: TensorNames
   return {
     ...readLanguage(config),
     vision,
-    normalization: readNormalization(processor),
+    normalization: readNormalization(processor, CLIP_PIXELS),
     seen: readSeen(own, processor, vision, isV1),
     tokens: readTokens(config, files["generation_config.json"]),
     repetitionPenalty: new ConfigReader(
@@ -225,14 +231,6 @@ function readVision(config: ConfigReader): QwenVisionConfig {
       fallback: [7, 15, 23, 31],
     }),
     outSize: config.integer("out_hidden_size", { max: 65536, fallback: 3584 }),
-  };
-}
-
-function readNormalization(processor: ConfigReader): Normalization {
-  return {
-    rescaleFactor: processor.number("rescale_factor", { min: 1e-9, max: 1e3, fallback: 1 / 255 }),
-    mean: processor.numbers("image_mean", [0.48145466, 0.4578275, 0.40821073]),
-    std: processor.numbers("image_std", [0.26862954, 0.26130258, 0.27577711]),
   };
 }
 

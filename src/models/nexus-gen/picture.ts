@@ -2,14 +2,8 @@
 // angles and the window mask of its grid. Pure numbers.
 // https://github.com/huggingface/transformers/blob/v4.49.0/src/transformers/models/qwen2_vl/image_processing_qwen2_vl.py
 import { patchFeatures, type QwenVisionConfig } from "../../graph/blocks/qwen-vision.ts";
+import type { Normalization } from "../../pixels/preprocess.ts";
 import type { Raster } from "../../pixels/resize.ts";
-
-/** Mean and deviation of each channel, in [0, 1], and what a byte is multiplied by first. */
-export interface Normalization {
-  readonly rescaleFactor: number;
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
 
 /** Tokens of a picture along its sides. */
 export interface TokenGrid {

@@ -4,24 +4,19 @@ import type { EulerDiscreteConfig } from "../../flow/euler-discrete.ts";
 import type { LlamaConfig } from "../../graph/blocks/llama.ts";
 import { TRANSFORMERS_TOWER, type SiglipConfig } from "../../graph/blocks/siglip.ts";
 import type { UnetConfig } from "../../graph/blocks/unet.ts";
+import type { Normalization } from "../../pixels/preprocess.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles } from "../family.ts";
 import { readLlamaConfig } from "../llama-config.ts";
+import { checkPictureSide, readNormalization } from "../preprocessor-config.ts";
 import { readVaeConfig, type ScaledVaeConfig } from "../vae-config.ts";
 import { readUnetConfig } from "./unet-config.ts";
-
-/** How a picture becomes numbers for the tower. */
-export interface PixelNormalization {
-  readonly rescaleFactor: number;
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
 
 /** Everything that Pisces' graphs and prompts depend on. */
 export interface PiscesConfig extends Pick<ScaledVaeConfig, "vae" | "vaeScalingFactor"> {
   readonly language: LlamaConfig;
   readonly vision: SiglipConfig;
-  readonly normalization: PixelNormalization;
+  readonly normalization: Normalization;
   /** Vectors of one drawn picture. */
   readonly vectors: number;
   readonly vectorSize: number;
@@ -75,7 +70,7 @@ export function parsePiscesConfig(files: CheckpointFiles): PiscesConfig {
   return {
     language: readLlamaConfig(config.section("text_config"), "language_model."),
     vision,
-    normalization: readNormalization(files["preprocessor_config.json"]),
+    normalization: readProcessor(files["preprocessor_config.json"], vision),
     vectors: config.integer("num_image_vectors", { max: MAX_VECTORS, fallback: 64 }),
     vectorSize,
     unet: unetConfig,
@@ -124,13 +119,10 @@ function readVision(config: ConfigReader): SiglipConfig {
   };
 }
 
-function readNormalization(json: unknown): PixelNormalization {
+function readProcessor(json: unknown, { imageSize }: SiglipConfig): Normalization {
   const reader = new ConfigReader(json ?? {}, "preprocessor_config.json");
-  return {
-    rescaleFactor: reader.number("rescale_factor", { min: 1e-9, max: 1e3, fallback: 1 / 255 }),
-    mean: reader.numbers("image_mean", [0.5, 0.5, 0.5]),
-    std: reader.numbers("image_std", [0.5, 0.5, 0.5]),
-  };
+  checkPictureSide(reader, imageSize);
+  return readNormalization(reader, { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] });
 }
 
 // Absent numbers are SDXL's.
