@@ -3,6 +3,14 @@
 import { fail } from "../base/errors.ts";
 import type { LlamaConfig } from "../graph/blocks/llama.ts";
 import type { ConfigReader } from "./config-reader.ts";
+import {
+  MAX_WIDTH,
+  MAX_INNER_WIDTH,
+  MAX_HEADS,
+  MAX_LAYERS,
+  MAX_VOCABULARY,
+  MAX_POSITIONS,
+} from "./size-limits.ts";
 
 /**
  * Sizes of a LLaMA core.
@@ -13,10 +21,10 @@ import type { ConfigReader } from "./config-reader.ts";
  */
 export function readLlamaConfig(config: ConfigReader, prefix: string): LlamaConfig {
   refuseUnsupported(config);
-  const hiddenSize = config.integer("hidden_size", { max: 65536, fallback: 4096 });
-  const heads = config.integer("num_attention_heads", { max: 1024, fallback: 32 });
-  const kvHeads = config.integer("num_key_value_heads", { max: 1024, fallback: heads });
-  const headDim = config.integer("head_dim", { max: 1024, fallback: hiddenSize / heads });
+  const hiddenSize = config.integer("hidden_size", { max: MAX_WIDTH, fallback: 4096 });
+  const heads = config.integer("num_attention_heads", { max: MAX_HEADS, fallback: 32 });
+  const kvHeads = config.integer("num_key_value_heads", { max: MAX_HEADS, fallback: heads });
+  const headDim = config.integer("head_dim", { max: MAX_HEADS, fallback: hiddenSize / heads });
   if (heads % kvHeads !== 0 || headDim % 2 !== 0) {
     throw fail(
       "checkpoint-invalid",
@@ -26,16 +34,19 @@ export function readLlamaConfig(config: ConfigReader, prefix: string): LlamaConf
   return {
     prefix,
     hiddenSize,
-    layers: config.integer("num_hidden_layers", { max: 1000, fallback: 32 }),
+    layers: config.integer("num_hidden_layers", { max: MAX_LAYERS, fallback: 32 }),
     heads,
     kvHeads,
     headDim,
-    intermediateSize: config.integer("intermediate_size", { max: 1 << 20, fallback: 11008 }),
-    vocabularySize: config.integer("vocab_size", { max: 1 << 21, fallback: 32000 }),
+    intermediateSize: config.integer("intermediate_size", {
+      max: MAX_INNER_WIDTH,
+      fallback: 11008,
+    }),
+    vocabularySize: config.integer("vocab_size", { max: MAX_VOCABULARY, fallback: 32000 }),
     rmsNormEps: config.number("rms_norm_eps", { min: 0, max: 1, fallback: 1e-6 }),
     ropeTheta: readRopeTheta(config),
     ...readRopeScaling(config),
-    maxPositions: config.integer("max_position_embeddings", { max: 1 << 22, fallback: 2048 }),
+    maxPositions: config.integer("max_position_embeddings", { max: MAX_POSITIONS, fallback: 2048 }),
   };
 }
 
@@ -63,7 +74,7 @@ function readRopeScaling(config: ConfigReader): Pick<LlamaConfig, "ropeScaling">
   const section = ropeSection(config);
   const factor = { min: 1e-3, max: 1e6 };
   const originalPositions = section.integer("original_max_position_embeddings", {
-    max: 1 << 22,
+    max: MAX_POSITIONS,
     fallback: 8192,
   });
   return {

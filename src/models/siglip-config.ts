@@ -1,9 +1,17 @@
 // The understanding side's config files, as DeepSeek writes them for Janus and JanusFlow: the sizes of a SigLIP
 // tower, and how pictures are prepared for it.
+import { fail } from "../base/errors.ts";
 import type { SiglipConfig } from "../graph/blocks/siglip.ts";
 import type { PreprocessOptions } from "../pixels/preprocess.ts";
 import { ConfigReader } from "./config-reader.ts";
 import { checkPictureSide, readNormalization } from "./preprocessor-config.ts";
+import {
+  MAX_TOWER_WIDTH,
+  MAX_TOWER_LAYERS,
+  MAX_TOWER_HEADS,
+  MAX_PATCH_SIDE,
+  MAX_SEEN_SIDE,
+} from "./size-limits.ts";
 
 // timm's SigLIP towers by name. Explicit keys in the params win over this table (ours: the authors'
 // code knows the table alone).
@@ -41,19 +49,39 @@ export function readSiglipConfig(params: ConfigReader, prefix: string): SiglipCo
     return fallback === undefined ? { max } : { max, fallback };
   };
   const size = (key: string, max: number): number => params.integer(key, rule(key, max));
-  const width = size("width", 16384);
-  const layers = size("layers", 200);
-  const selected = params.integer("select_layer", { min: -200, max: 200, fallback: -2 });
-  return {
+  const width = size("width", MAX_TOWER_WIDTH);
+  const layers = size("layers", MAX_TOWER_LAYERS);
+  // create_siglip_vit: a negative select_layer counts from the end.
+  const selected = params.integer("select_layer", {
+    min: -layers,
+    max: MAX_TOWER_LAYERS,
+    fallback: -2,
+  });
+  return checkedTower({
     prefix,
-    imageSize: params.integer("image_size", { max: 4096, fallback: 336 }),
-    patchSize: size("patch_size", 256),
+    imageSize: params.integer("image_size", { max: MAX_SEEN_SIDE, fallback: 336 }),
+    patchSize: size("patch_size", MAX_PATCH_SIDE),
     width,
-    // create_siglip_vit: a negative select_layer counts from the end.
     layers: Math.min(layers, selected <= 0 ? layers + selected + 1 : selected),
-    heads: params.heads("heads", width, rule("heads", 256)),
+    heads: params.heads("heads", width, rule("heads", MAX_TOWER_HEADS)),
     mlpRatio: params.number("mlp_ratio", { min: 0.1, max: 32, fallback: tower["mlp_ratio"] ?? 4 }),
-  };
+  });
+}
+
+/** The tower. @throws ModelError checkpoint-invalid when its picture has no patch */
+export function checkedTower(tower: SiglipConfig): SiglipConfig {
+  const { imageSize, patchSize } = tower;
+  if (patchSize <= imageSize) return tower;
+  throw fail(
+    "checkpoint-invalid",
+    `config.json: a tower cuts pictures of ${imageSize} px into patches of ${patchSize} px.`,
+    { imageSize, patchSize },
+  );
+}
+
+/** Patches of one picture: those that are whole. */
+export function towerPatches({ imageSize, patchSize }: SiglipConfig): number {
+  return Math.floor(imageSize / patchSize) ** 2;
 }
 
 /** Least pixels of a picture's short side, where no file says otherwise: VLMImageProcessor's own. */

@@ -8,9 +8,17 @@ import type { VaeConfig } from "../../graph/blocks/vae.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles, TensorNames } from "../family.ts";
 import { readLlamaConfig } from "../llama-config.ts";
+import { checkedVae } from "../vae-config.ts";
 import { readGeneration, type ChameleonGeneration } from "./generation.ts";
 import { isMetaParams, readMetaLanguage, refuseSwinNorm } from "./meta-layout.ts";
 import { readVocabulary, type ChameleonVocabulary } from "./vocabulary.ts";
+import {
+  MAX_WIDTH,
+  MAX_CODES,
+  MAX_SEEN_SIDE,
+  MAX_CHANNELS,
+  MAX_BLOCKS_PER_LEVEL,
+} from "../size-limits.ts";
 
 /** Everything that Chameleon's graphs and prompts depend on. */
 export interface ChameleonConfig {
@@ -32,6 +40,8 @@ export interface ChameleonConfig {
 
 const VQ_PREFIX = "model.vqmodel.";
 const GROUPS = 32;
+/** A level's channels over the first one's. */
+const MAX_MULTIPLE = 64;
 const DECODER_TENSORS = ["post_quant_conv.weight", "decoder.conv_in.weight"];
 
 // What transformers' ChameleonConfig has where a file is silent and LlamaConfig says something else.
@@ -102,10 +112,13 @@ export function codesPerPicture({ grid: [height, width] }: Pick<ChameleonConfig,
 // Where no file says otherwise (Meta's are YAML), the published sizes.
 // https://github.com/huggingface/transformers/blob/v5.0.0/src/transformers/models/chameleon/configuration_chameleon.py
 function readVq(config: ConfigReader): Pick<ChameleonConfig, "vq" | "codebook" | "imageSize"> {
-  const imageSize = config.integer("resolution", { max: 8192, fallback: 512 });
-  const base = config.integer("base_channels", { max: 8192, fallback: 128 });
-  const multipliers = config.integers("channel_multiplier", { max: 64, fallback: [1, 1, 2, 2, 4] });
-  const attended = config.integers("attn_resolutions", { max: 8192, fallback: [] });
+  const imageSize = config.integer("resolution", { max: MAX_SEEN_SIDE, fallback: 512 });
+  const base = config.integer("base_channels", { max: MAX_CHANNELS, fallback: 128 });
+  const multipliers = config.integers("channel_multiplier", {
+    max: MAX_MULTIPLE,
+    fallback: [1, 1, 2, 2, 4],
+  });
+  const attended = config.integers("attn_resolutions", { max: MAX_SEEN_SIDE, fallback: [] });
   if (
     config.flag("double_latent", false) ||
     config.integer("in_channels", { max: 64, fallback: 3 }) !== 3
@@ -115,29 +128,35 @@ function readVq(config: ConfigReader): Pick<ChameleonConfig, "vq" | "codebook" |
       "This picture tokenizer widens its first level, doubles its latents or reads other than 3 channels; Chameleon's does not.",
     );
   }
-  const width = config.integer("embed_dim", { max: 65536, fallback: 256 });
+  const width = config.integer("embed_dim", { max: MAX_WIDTH, fallback: 256 });
   return {
     imageSize,
     codebook: {
       weight: `${VQ_PREFIX}quantize.embedding.weight`,
-      codes: config.integer("num_embeddings", { max: 1 << 20, fallback: 8192 }),
+      codes: config.integer("num_embeddings", { max: MAX_CODES, fallback: 8192 }),
       width,
       isNormalized: false,
     },
-    vq: {
-      blockOutChannels: multipliers.map((multiplier) => base * multiplier),
-      layersPerBlock: config.integer("num_res_blocks", { max: 16, fallback: 2 }),
-      normNumGroups: GROUPS,
-      latentChannels: width,
-      innerChannels: config.integer("latent_channels", { max: 65536, fallback: 256 }),
-      useQuantConv: true,
-      usePostQuantConv: true,
-      midAttention: config.text("attn_type", "vanilla") === "vanilla",
-      attentionLevels: [...multipliers.keys()].filter((level) =>
-        attended.includes(imageSize / 2 ** level),
-      ),
-      names: TAMING_NAMES,
-      prefix: VQ_PREFIX,
-    },
+    vq: checkedVae(
+      {
+        blockOutChannels: multipliers.map((multiplier) => base * multiplier),
+        layersPerBlock: config.integer("num_res_blocks", {
+          max: MAX_BLOCKS_PER_LEVEL,
+          fallback: 2,
+        }),
+        normNumGroups: GROUPS,
+        latentChannels: width,
+        innerChannels: config.integer("latent_channels", { max: MAX_WIDTH, fallback: 256 }),
+        useQuantConv: true,
+        usePostQuantConv: true,
+        midAttention: config.text("attn_type", "vanilla") === "vanilla",
+        attentionLevels: [...multipliers.keys()].filter((level) =>
+          attended.includes(imageSize / 2 ** level),
+        ),
+        names: TAMING_NAMES,
+        prefix: VQ_PREFIX,
+      },
+      "config.json vq_config",
+    ),
   };
 }

@@ -5,6 +5,14 @@ import { fail } from "../../base/errors.ts";
 import type { WeightDeclaration } from "../../base/weight-declaration.ts";
 import type { LlamaConfig } from "../../graph/blocks/llama.ts";
 import { ConfigReader } from "../config-reader.ts";
+import {
+  MAX_WIDTH,
+  MAX_INNER_WIDTH,
+  MAX_HEADS,
+  MAX_LAYERS,
+  MAX_VOCABULARY,
+  MAX_POSITIONS,
+} from "../size-limits.ts";
 
 /** Places of Meta's files. */
 export const META_FILES = {
@@ -15,7 +23,7 @@ export const META_FILES = {
 } as const;
 
 // Options.max_seq_len of chameleon.py.
-const MAX_POSITIONS = 4096;
+const CONTEXT = 4096;
 
 /** True for a parsed params.json of a Chameleon. */
 export function isMetaParams(json: unknown): boolean {
@@ -37,20 +45,28 @@ export function readMetaLanguage(json: unknown): LlamaConfig {
       "This Chameleon is stored in several parts; the 7B model is one.",
     );
   }
-  const hiddenSize = config.integer("dim", { max: 65536 });
-  const heads = config.integer("n_heads", { max: 1024 });
+  const hiddenSize = config.integer("dim", { max: MAX_WIDTH });
+  const heads = config.integer("n_heads", { max: MAX_HEADS });
+  const kvHeads = config.integer("n_kv_heads", { max: MAX_HEADS, fallback: heads });
+  const headDim = hiddenSize / heads;
+  if (heads % kvHeads !== 0 || headDim % 2 !== 0) {
+    throw fail(
+      "checkpoint-invalid",
+      `${META_FILES.params}: ${heads} heads of ${headDim} do not go with ${kvHeads} key/value heads.`,
+    );
+  }
   return {
     prefix: "",
     hiddenSize,
-    layers: config.integer("n_layers", { max: 1000 }),
+    layers: config.integer("n_layers", { max: MAX_LAYERS }),
     heads,
-    kvHeads: config.integer("n_kv_heads", { max: 1024, fallback: heads }),
-    headDim: hiddenSize / heads,
+    kvHeads,
+    headDim,
     intermediateSize: intermediateSize(config, hiddenSize),
-    vocabularySize: config.integer("vocab_size", { max: 1 << 21 }),
+    vocabularySize: config.integer("vocab_size", { max: MAX_VOCABULARY }),
     rmsNormEps: config.number("norm_eps", { min: 0, max: 1, fallback: 1e-5 }),
     ropeTheta: config.number("rope_theta", { min: 1, max: 1e12, fallback: 10000 }),
-    maxPositions: config.integer("max_seq_len", { max: 1 << 22, fallback: MAX_POSITIONS }),
+    maxPositions: config.integer("max_seq_len", { max: MAX_POSITIONS, fallback: CONTEXT }),
     interleaved: true,
   };
 }
@@ -92,7 +108,7 @@ function metaName(tensor: string): string {
 
 // FeedForward of transformer.py.
 function intermediateSize(config: ConfigReader, hiddenSize: number): number {
-  const multiple = config.integer("multiple_of", { max: 1 << 20, fallback: 256 });
+  const multiple = config.integer("multiple_of", { max: MAX_INNER_WIDTH, fallback: 256 });
   const factor = config.has("ffn_dim_multiplier")
     ? config.number("ffn_dim_multiplier", { min: 0.01, max: 100 })
     : 1;

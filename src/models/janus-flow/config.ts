@@ -7,7 +7,9 @@ import type { VaeConfig } from "../../graph/blocks/vae.ts";
 import { readLlamaConfig } from "../llama-config.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles } from "../family.ts";
+import { readVaeConfig } from "../vae-config.ts";
 import { readPreprocess, readSiglipConfig } from "../siglip-config.ts";
+import { MAX_WIDTH, MAX_TOWER_LAYERS, MAX_LATENT_CHANNELS } from "../size-limits.ts";
 
 /** Sizes of the convolutional encoder and decoder around the core. */
 export interface UvitSizes {
@@ -43,6 +45,9 @@ export interface JanusFlowConfig {
   readonly tags: ImageTags;
 }
 
+/** Latents of a patch along a side, and of the kernel that makes it. */
+const MAX_STRIDE = 16;
+
 /** True for a config.json of JanusFlow: the multi_modality architecture with a ShallowUViT encoder. */
 export function isJanusFlowConfig(configJson: unknown): boolean {
   const config = new ConfigReader(configJson, "config.json");
@@ -72,12 +77,13 @@ export function parseJanusFlowConfig(files: CheckpointFiles): JanusFlowConfig {
     config.section("vision_gen_dec_config").section("params"),
     "out_channels",
   );
-  const vae = new ConfigReader(files["vae/config.json"], "vae/config.json");
-  const vaeConfig = readVae(vae);
+  const { vae, vaeScalingFactor } = readVaeConfig(
+    new ConfigReader(files["vae/config.json"], "vae/config.json"),
+  );
   // The picture is as large as the pictures that the core sees: 384 for the published checkpoint, whose
   // code writes the latents' 48 x 48 as a constant.
   const imageSize = vision.imageSize;
-  const latentSize = imageSize / 2 ** (vaeConfig.blockOutChannels.length - 1);
+  const latentSize = imageSize / 2 ** (vae.blockOutChannels.length - 1);
   if (!Number.isInteger(latentSize / encoder.patchSize)) {
     throw fail(
       "checkpoint-invalid",
@@ -90,8 +96,8 @@ export function parseJanusFlowConfig(files: CheckpointFiles): JanusFlowConfig {
     preprocess: readPreprocess(files["preprocessor_config.json"], vision.imageSize),
     encoder,
     decoder,
-    vae: vaeConfig,
-    vaeScalingFactor: vae.number("scaling_factor", { min: 1e-6, max: 1e6, fallback: 0.18215 }),
+    vae,
+    vaeScalingFactor,
     latentShape: [encoder.latentChannels, latentSize, latentSize],
     imageSize,
     tags: readTags(files["processor_config.json"]),
@@ -99,10 +105,12 @@ export function parseJanusFlowConfig(files: CheckpointFiles): JanusFlowConfig {
 }
 
 function readUvit(params: ConfigReader, channelsKey: string): UvitSizes {
-  const channels = params.integers("block_out_channels", { max: 65536, fallback: [768] });
+  const channels = params.integers("block_out_channels", { max: MAX_WIDTH, fallback: [768] });
   const isEncoder = channelsKey === "input_channels";
-  const patchSize = isEncoder ? params.integer("stride", { max: 16, fallback: 4 }) : 2;
-  const kernel = isEncoder ? params.integer("kernel_size", { max: 16, fallback: 7 }) : patchSize;
+  const patchSize = isEncoder ? params.integer("stride", { max: MAX_STRIDE, fallback: 4 }) : 2;
+  const kernel = isEncoder
+    ? params.integer("kernel_size", { max: MAX_STRIDE, fallback: 7 })
+    : patchSize;
   const upsamples = isEncoder ? 1 : params.integer("upsamples", { max: 8, fallback: 2 });
   if (channels.length !== 1 || kernel !== patchSize || upsamples !== 1) {
     throw fail(
@@ -112,23 +120,11 @@ function readUvit(params: ConfigReader, channelsKey: string): UvitSizes {
     );
   }
   return {
-    latentChannels: params.integer(channelsKey, { max: 1024, fallback: 3 }),
+    latentChannels: params.integer(channelsKey, { max: MAX_LATENT_CHANNELS, fallback: 3 }),
     patchSize,
     channels: channels[0] ?? 768,
-    blocks: params.integer("layers_in_middle", { max: 64, fallback: 2 }),
+    blocks: params.integer("layers_in_middle", { max: MAX_TOWER_LAYERS, fallback: 2 }),
     normEps: params.number("norm_eps", { min: 0, max: 1, fallback: 1e-6 }),
-  };
-}
-
-function readVae(vae: ConfigReader): VaeConfig {
-  return {
-    blockOutChannels: vae.integers("block_out_channels", { max: 8192 }),
-    layersPerBlock: vae.integer("layers_per_block", { max: 16, fallback: 1 }),
-    normNumGroups: vae.integer("norm_num_groups", { max: 1024, fallback: 32 }),
-    latentChannels: vae.integer("latent_channels", { max: 1024, fallback: 4 }),
-    useQuantConv: vae.flag("use_quant_conv", true),
-    usePostQuantConv: vae.flag("use_post_quant_conv", true),
-    midAttention: vae.flag("mid_block_add_attention", true),
   };
 }
 

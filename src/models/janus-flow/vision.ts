@@ -6,11 +6,12 @@ import type { Graph } from "../../graph/graph.ts";
 import { cast, concat, reshape } from "../../graph/ops/movement.ts";
 import { present } from "../../base/assert.ts";
 import type { GraphOptions } from "../family.ts";
+import { towerPatches } from "../siglip-config.ts";
 import type { JanusFlowConfig } from "./config.ts";
 
 /** Embeddings of one picture: a learned begin-of-understanding and one per patch. */
 export function pictureSlots({ vision }: JanusFlowConfig): number {
-  return 1 + (vision.imageSize / vision.patchSize) ** 2;
+  return 1 + towerPatches(vision);
 }
 
 /**

@@ -8,8 +8,21 @@ import type { PreprocessOptions } from "../../pixels/preprocess.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles } from "../family.ts";
 import { readLlamaConfig } from "../llama-config.ts";
-import { readPreprocess, readSiglipConfig } from "../siglip-config.ts";
+import { checkedTower, readPreprocess, readSiglipConfig } from "../siglip-config.ts";
+import { checkedVae } from "../vae-config.ts";
 import { ORIGINAL_NAMES, TRANSFORMERS_NAMES, type JanusNames } from "./names.ts";
+import {
+  MAX_WIDTH,
+  MAX_INNER_WIDTH,
+  MAX_CODES,
+  MAX_TOWER_WIDTH,
+  MAX_TOWER_LAYERS,
+  MAX_TOWER_HEADS,
+  MAX_PATCH_SIDE,
+  MAX_SEEN_SIDE,
+  MAX_CHANNELS,
+  MAX_BLOCKS_PER_LEVEL,
+} from "../size-limits.ts";
 
 /** Strings of the processor that mark pictures in a prompt, and the padding of the unconditional row. */
 export interface ImageTags {
@@ -98,14 +111,14 @@ function readOriginal(config: ConfigReader): ArchitectureParts {
   const language = readLlamaConfig(config.section("language_config"), names.language.prefix);
   const vision = readSiglipConfig(params("vision_config"), names.vision.prefix);
   const picture = params("gen_vision_config");
-  const base = picture.integer("ch", { max: 8192, fallback: 128 });
+  const base = picture.integer("ch", { max: MAX_CHANNELS, fallback: 128 });
   const sizes = {
     base,
-    levels: picture.integers("ch_mult", { max: 64, fallback: LEVELS }),
-    blocks: picture.integer("num_res_blocks", { max: 16, fallback: 2 }),
-    inner: picture.integer("z_channels", { max: 65536, fallback: 256 }),
-    width: picture.integer("n_embed", { max: 65536, fallback: 8 }),
-    codes: picture.integer("image_token_size", { max: 1 << 20, fallback: 16384 }),
+    levels: picture.integers("ch_mult", { max: MAX_MULTIPLE, fallback: LEVELS }),
+    blocks: picture.integer("num_res_blocks", { max: MAX_BLOCKS_PER_LEVEL, fallback: 2 }),
+    inner: picture.integer("z_channels", { max: MAX_WIDTH, fallback: 256 }),
+    width: picture.integer("n_embed", { max: MAX_WIDTH, fallback: 8 }),
+    codes: picture.integer("image_token_size", { max: MAX_CODES, fallback: 16384 }),
   };
   return {
     names,
@@ -126,7 +139,7 @@ function readTransformers(config: ConfigReader): ArchitectureParts {
   };
   const tower = config.section("vision_config");
   const picture = config.section("vq_config");
-  const depth = { max: 16, fallback: 2 };
+  const depth = { max: MAX_ALIGNER_LAYERS, fallback: 2 };
   const isUsual =
     !tower.flag("use_qk_norm", false) &&
     tower.flag("attention_bias", true) &&
@@ -135,26 +148,26 @@ function readTransformers(config: ConfigReader): ArchitectureParts {
     !picture.flag("double_latent", false);
   if (!isUsual) throw unusual("norms of queries, no biases, another activation or doubled latents");
   const sizes = {
-    base: picture.integer("base_channels", { max: 8192, fallback: 128 }),
-    levels: picture.integers("channel_multiplier", { max: 64, fallback: LEVELS }),
-    blocks: picture.integer("num_res_blocks", { max: 16, fallback: 2 }),
-    inner: picture.integer("latent_channels", { max: 65536, fallback: 256 }),
-    width: picture.integer("embed_dim", { max: 65536, fallback: 8 }),
-    codes: picture.integer("num_embeddings", { max: 1 << 20, fallback: 16384 }),
+    base: picture.integer("base_channels", { max: MAX_CHANNELS, fallback: 128 }),
+    levels: picture.integers("channel_multiplier", { max: MAX_MULTIPLE, fallback: LEVELS }),
+    blocks: picture.integer("num_res_blocks", { max: MAX_BLOCKS_PER_LEVEL, fallback: 2 }),
+    inner: picture.integer("latent_channels", { max: MAX_WIDTH, fallback: 256 }),
+    width: picture.integer("embed_dim", { max: MAX_WIDTH, fallback: 8 }),
+    codes: picture.integer("num_embeddings", { max: MAX_CODES, fallback: 16384 }),
   };
-  const width = tower.integer("hidden_size", { max: 16384, fallback: 1024 });
+  const width = tower.integer("hidden_size", { max: MAX_TOWER_WIDTH, fallback: 1024 });
   return {
     names,
     language,
-    vision: {
+    vision: checkedTower({
       ...names.vision,
-      imageSize: tower.integer("image_size", { max: 4096, fallback: 384 }),
-      patchSize: tower.integer("patch_size", { max: 256, fallback: 16 }),
+      imageSize: tower.integer("image_size", { max: MAX_SEEN_SIDE, fallback: 384 }),
+      patchSize: tower.integer("patch_size", { max: MAX_PATCH_SIDE, fallback: 16 }),
       width,
-      layers: tower.integer("num_hidden_layers", { max: 200, fallback: 24 }),
-      heads: tower.heads("num_attention_heads", width, { max: 256, fallback: 16 }),
+      layers: tower.integer("num_hidden_layers", { max: MAX_TOWER_LAYERS, fallback: 24 }),
+      heads: tower.heads("num_attention_heads", width, { max: MAX_TOWER_HEADS, fallback: 16 }),
       mlpRatio: tower.number("mlp_ratio", { min: 0.1, max: 32, fallback: 4 }),
-    },
+    }),
     alignerLayers: tower.integer("depth", depth),
     generationAlignerLayers: picture.integer("num_hidden_layers", depth),
     headWidth: readTransformersHead(picture, tower, language),
@@ -165,6 +178,9 @@ function readTransformers(config: ConfigReader): ArchitectureParts {
 /** Multiples of the base channels by level, the highest resolution first: LlamaGen's VQ-16. */
 const LEVELS = [1, 1, 2, 2, 4];
 const GROUPS = 32;
+/** A level's channels over the first one's. */
+const MAX_MULTIPLE = 64;
+const MAX_ALIGNER_LAYERS = 16;
 
 interface PictureTokenizerSizes {
   readonly base: number;
@@ -182,19 +198,22 @@ function readPictureTokenizer(
   { autoencoder: { prefix, names } }: JanusNames,
 ): Pick<JanusConfig, "autoencoder" | "codebook"> {
   return {
-    autoencoder: {
-      blockOutChannels: levels.map((multiple) => base * multiple),
-      layersPerBlock: blocks,
-      normNumGroups: GROUPS,
-      latentChannels: width,
-      innerChannels: inner,
-      useQuantConv: true,
-      usePostQuantConv: true,
-      midAttention: true,
-      attentionLevels: [levels.length - 1],
-      names,
-      prefix,
-    },
+    autoencoder: checkedVae(
+      {
+        blockOutChannels: levels.map((multiple) => base * multiple),
+        layersPerBlock: blocks,
+        normNumGroups: GROUPS,
+        latentChannels: width,
+        innerChannels: inner,
+        useQuantConv: true,
+        usePostQuantConv: true,
+        midAttention: true,
+        attentionLevels: [levels.length - 1],
+        names,
+        prefix,
+      },
+      "config.json",
+    ),
     codebook: { weight: `${prefix}quantize.embedding.weight`, codes, width, isNormalized: true },
   };
 }
@@ -202,8 +221,8 @@ function readPictureTokenizer(
 // Absent keys are what every published checkpoint has: the reference wants all of them.
 function readProjector(params: ConfigReader, from: number, { hiddenSize }: LlamaConfig): number {
   const type = params.text("projector_type", "mlp_gelu");
-  const input = params.integer("input_dim", { max: 1 << 20, fallback: from });
-  const output = params.integer("n_embed", { max: 1 << 20, fallback: hiddenSize });
+  const input = params.integer("input_dim", { max: MAX_INNER_WIDTH, fallback: from });
+  const output = params.integer("n_embed", { max: MAX_INNER_WIDTH, fallback: hiddenSize });
   if (input !== from || output !== hiddenSize) {
     throw fail(
       "checkpoint-invalid",
@@ -211,11 +230,12 @@ function readProjector(params: ConfigReader, from: number, { hiddenSize }: Llama
     );
   }
   if (type !== "mlp_gelu") throw unusual(`an aligner of type ${type}`);
-  return params.integer("depth", { max: 16, fallback: 2 });
+  return params.integer("depth", { max: MAX_ALIGNER_LAYERS, fallback: 2 });
 }
 
 function readHead(params: ConfigReader, { hiddenSize }: LlamaConfig, codes: number): number {
-  const size = (key: string, fallback: number) => params.integer(key, { max: 1 << 20, fallback });
+  const size = (key: string, fallback: number) =>
+    params.integer(key, { max: MAX_INNER_WIDTH, fallback });
   const [input, output] = [size("n_embed", hiddenSize), size("image_token_size", codes)];
   if (input === hiddenSize && output === codes) return size("image_token_embed", hiddenSize);
   throw fail(
@@ -230,7 +250,7 @@ function readTransformersHead(
   tower: ConfigReader,
   { hiddenSize }: LlamaConfig,
 ): number {
-  const width = { max: 65536, fallback: 2048 };
+  const width = { max: MAX_WIDTH, fallback: 2048 };
   const widths = [
     picture.integer("projection_dim", width),
     picture.integer("image_token_embed_dim", width),

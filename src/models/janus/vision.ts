@@ -4,12 +4,13 @@ import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/movement.ts";
 import type { GraphOptions } from "../family.ts";
+import { towerPatches } from "../siglip-config.ts";
 import { aligner } from "./aligner.ts";
 import type { JanusConfig } from "./config.ts";
 
 /** Embeddings of one picture: one for each patch. */
 export function pictureSlots({ vision }: JanusConfig): number {
-  return (vision.imageSize / vision.patchSize) ** 2;
+  return towerPatches(vision);
 }
 
 /**

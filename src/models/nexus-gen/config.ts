@@ -2,6 +2,7 @@
 // What the authors' scripts write as constants has their values as defaults and may be set in a section
 // `nexus_gen` of config.json (ours): tests are made of other sizes.
 import { fail } from "../../base/errors.ts";
+import { MAX_STEPS } from "../../flow/schedule.ts";
 import type { FluxConfig } from "../../graph/blocks/flux-config.ts";
 import type { LlamaConfig } from "../../graph/blocks/llama.ts";
 import type { QwenVisionConfig } from "../../graph/blocks/qwen-vision.ts";
@@ -10,7 +11,22 @@ import type { VaeConfig } from "../../graph/blocks/vae.ts";
 import type { Normalization } from "../../pixels/preprocess.ts";
 import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles, TensorNames } from "../family.ts";
+import { checkedVae } from "../vae-config.ts";
 import { readNormalization } from "../preprocessor-config.ts";
+import {
+  MAX_WIDTH,
+  MAX_INNER_WIDTH,
+  MAX_HEADS,
+  MAX_LAYERS,
+  MAX_VOCABULARY,
+  MAX_POSITIONS,
+  MAX_DRAWN_SIDE,
+  MAX_CHANNELS,
+  MAX_LATENT_CHANNELS,
+  MAX_GROUPS,
+  MAX_BLOCKS_PER_LEVEL,
+} from "../size-limits.ts";
+import { readSeen, readSourceGrid, readVision, type SeenSizes } from "./vision-config.ts";
 
 /** Ids that the model's loops know. */
 export interface TokenIds {
@@ -18,17 +34,6 @@ export interface TokenIds {
   readonly visionEnd: number;
   readonly imagePad: number;
   readonly stop: ReadonlySet<number>;
-}
-
-/** Limits of the pictures that the core sees. */
-export interface SeenSizes {
-  /** Pixels that the scripts shrink a picture to. */
-  readonly maxPixels: number;
-  /** V1's script for understanding squashes every picture to this side; 0 = it does not. */
-  readonly squareSide: number;
-  /** The processor's own limits. */
-  readonly processorMinPixels: number;
-  readonly processorMaxPixels: number;
 }
 
 /** One diffusion transformer and what turns the core's embeddings into its context. */
@@ -80,6 +85,11 @@ const CLIP_PIXELS: Pick<Normalization, "mean" | "std"> = {
   mean: [0.48145466, 0.4578275, 0.40821073],
   std: [0.26862954, 0.26130258, 0.27577711],
 };
+/** Embeddings of a drawn picture along a side. */
+const MAX_EMBEDDING_GRID = 64;
+const MAX_MERGER_GRID = 4096;
+const MAX_MERGER_EXPANSION = 64;
+const MAX_NEGATIVE_LENGTH = 4096;
 const GENERATION = "generation_decoder/";
 const EDITING = "edit_decoder/";
 const V1_DECODER = "decoder_81_512/";
@@ -126,7 +136,7 @@ export function parseNexusGenConfig(files: CheckpointFiles, tensors: TensorNames
       files["generation_config.json"] ?? {},
       "generation_config.json",
     ).number("repetition_penalty", { min: 0.1, max: 10, fallback: 1.05 }),
-    grid: own.integer("generation_grid", { max: 64, fallback: 9 }),
+    grid: own.integer("generation_grid", { max: MAX_EMBEDDING_GRID, fallback: 9 }),
     hasPrefillTable: !isV1,
     generation: isV1
       ? { flux: readFlux(decoder, V1_DECODER), adapterPrefix: V1_DECODER }
@@ -140,14 +150,14 @@ export function parseNexusGenConfig(files: CheckpointFiles, tensors: TensorNames
         adapterPrefix: `${EDITING}embedding_merger.`,
       },
     }),
-    sourceGrid: own.integer("source_grid", { max: 64, fallback: 18 }),
-    mergerBaseGrid: own.integer("merger_base_grid", { max: 4096, fallback: 72 }),
-    mergerExpansion: own.integer("merger_expansion", { max: 64, fallback: 4 }),
+    sourceGrid: readSourceGrid(own, vision),
+    mergerBaseGrid: own.integer("merger_base_grid", { max: MAX_MERGER_GRID, fallback: 72 }),
+    mergerExpansion: own.integer("merger_expansion", { max: MAX_MERGER_EXPANSION, fallback: 4 }),
     ...readVae(own.section("vae"), decoder),
-    negativeLength: own.integer("negative_length", { max: 4096, fallback: 512 }),
-    width: own.integer("width", { max: 8192, fallback: 512 }),
-    height: own.integer("height", { max: 8192, fallback: 512 }),
-    steps: own.integer("num_inference_steps", { max: 1000, fallback: 50 }),
+    negativeLength: own.integer("negative_length", { max: MAX_NEGATIVE_LENGTH, fallback: 512 }),
+    width: own.integer("width", { max: MAX_DRAWN_SIDE, fallback: 512 }),
+    height: own.integer("height", { max: MAX_DRAWN_SIDE, fallback: 512 }),
+    steps: own.integer("num_inference_steps", { max: MAX_STEPS, fallback: 50 }),
     guidance: own.number("guidance_scale", { min: 0, max: 100, fallback: 3 }),
   };
 }
@@ -171,12 +181,15 @@ function requireParts(tensors: TensorNames, isV1: boolean): void {
 }
 
 function readLanguage(config: ConfigReader): Pick<NexusGenConfig, "language" | "mropeSection"> {
-  const hiddenSize = config.integer("hidden_size", { max: 65536 });
-  const heads = config.integer("num_attention_heads", { max: 1024 });
-  const kvHeads = config.integer("num_key_value_heads", { max: 1024, fallback: heads });
+  const hiddenSize = config.integer("hidden_size", { max: MAX_WIDTH });
+  const heads = config.integer("num_attention_heads", { max: MAX_HEADS });
+  const kvHeads = config.integer("num_key_value_heads", { max: MAX_HEADS, fallback: heads });
   const headDim = hiddenSize / heads;
   const scaling = config.section("rope_scaling");
-  const mropeSection = scaling.integers("mrope_section", { max: 1024, fallback: [16, 24, 24] });
+  const mropeSection = scaling.integers("mrope_section", {
+    max: MAX_HEADS,
+    fallback: [16, 24, 24],
+  });
   const angles = mropeSection.reduce((sum, size) => sum + size, 0);
   if (heads % kvHeads !== 0 || mropeSection.length !== 3 || angles * 2 !== headDim) {
     throw fail(
@@ -199,64 +212,30 @@ function readLanguage(config: ConfigReader): Pick<NexusGenConfig, "language" | "
   const language: LlamaConfig = {
     prefix: "",
     hiddenSize,
-    layers: config.integer("num_hidden_layers", { max: 1000 }),
+    layers: config.integer("num_hidden_layers", { max: MAX_LAYERS }),
     heads,
     kvHeads,
     headDim,
-    intermediateSize: config.integer("intermediate_size", { max: 1 << 20 }),
-    vocabularySize: config.integer("vocab_size", { max: 1 << 21, fallback: 152064 }),
+    intermediateSize: config.integer("intermediate_size", { max: MAX_INNER_WIDTH }),
+    vocabularySize: config.integer("vocab_size", { max: MAX_VOCABULARY, fallback: 152064 }),
     rmsNormEps: config.number("rms_norm_eps", { min: 0, max: 1, fallback: 1e-5 }),
     ropeTheta: config.number("rope_theta", { min: 1, max: 1e12, fallback: 1e6 }),
-    maxPositions: config.integer("max_position_embeddings", { max: 1 << 22, fallback: 32768 }),
+    maxPositions: config.integer("max_position_embeddings", {
+      max: MAX_POSITIONS,
+      fallback: 32768,
+    }),
     qkvBias: true,
   };
   return { language, mropeSection };
 }
 
-// Defaults are those of the authors' Qwen2_5_VLVisionConfig, on which the published file relies.
-function readVision(config: ConfigReader): QwenVisionConfig {
-  const width = config.integer("hidden_size", { max: 16384, fallback: 3584 });
-  return {
-    prefix: "visual.",
-    width,
-    layers: config.integer("depth", { max: 200, fallback: 32 }),
-    heads: config.heads("num_heads", width, { max: 256, fallback: 16 }),
-    intermediateSize: config.integer("intermediate_size", { max: 1 << 20, fallback: 3420 }),
-    patchSize: config.integer("patch_size", { max: 256, fallback: 14 }),
-    temporalPatchSize: config.integer("temporal_patch_size", { max: 16, fallback: 2 }),
-    mergeSize: config.integer("spatial_merge_size", { max: 16, fallback: 2 }),
-    windowSize: config.integer("window_size", { max: 4096, fallback: 112 }),
-    fullAttention: config.integers("fullatt_block_indexes", {
-      max: 200,
-      fallback: [7, 15, 23, 31],
-    }),
-    outSize: config.integer("out_hidden_size", { max: 65536, fallback: 3584 }),
-  };
-}
-
-function readSeen(
-  own: ConfigReader,
-  processor: ConfigReader,
-  { patchSize, mergeSize }: QwenVisionConfig,
-  isV1: boolean,
-): SeenSizes {
-  const token = (patchSize * mergeSize) ** 2;
-  const max = 1 << 30;
-  return {
-    maxPixels: own.integer("max_pixels", { max, fallback: 262640 }),
-    squareSide: isV1 ? own.integer("understanding_size", { max: 8192, fallback: 512 }) : 0,
-    processorMinPixels: processor.integer("min_pixels", { max, fallback: 4 * token }),
-    processorMaxPixels: processor.integer("max_pixels", { max, fallback: 16384 * token }),
-  };
-}
-
 function readTokens(config: ConfigReader, generationJson: unknown): TokenIds {
   const id = (key: string, fallback: number): number =>
-    config.integer(key, { max: 1 << 21, fallback });
+    config.integer(key, { max: MAX_VOCABULARY, fallback });
   const generation = new ConfigReader(generationJson ?? {}, "generation_config.json");
   const end = id("eos_token_id", 151645);
   const stop = generation.has("eos_token_id")
-    ? generation.integers("eos_token_id", { max: 1 << 21 })
+    ? generation.integers("eos_token_id", { max: MAX_VOCABULARY })
     : [end, id("bos_token_id", 151643)];
   return {
     visionStart: id("vision_start_token_id", 151652),
@@ -269,14 +248,14 @@ function readTokens(config: ConfigReader, generationJson: unknown): TokenIds {
 function readFlux(decoder: ConfigReader, prefix: string): FluxConfig {
   const flux = {
     prefix,
-    hiddenSize: decoder.integer("hidden_size", { max: 65536, fallback: 3072 }),
-    heads: decoder.integer("heads", { max: 1024, fallback: 24 }),
-    layers: decoder.integer("layers", { max: 1000, fallback: 19 }),
-    singleLayers: decoder.integer("single_layers", { max: 1000, fallback: 38 }),
-    contextSize: decoder.integer("context_size", { max: 65536, fallback: 4096 }),
-    pooledSize: decoder.integer("pooled_size", { max: 65536, fallback: 768 }),
-    latentChannels: decoder.integer("latent_channels", { max: 1024, fallback: 16 }),
-    axesDims: decoder.integers("axes_dims", { max: 1024, fallback: [16, 56, 56] }),
+    hiddenSize: decoder.integer("hidden_size", { max: MAX_WIDTH, fallback: 3072 }),
+    heads: decoder.integer("heads", { max: MAX_HEADS, fallback: 24 }),
+    layers: decoder.integer("layers", { max: MAX_LAYERS, fallback: 19 }),
+    singleLayers: decoder.integer("single_layers", { max: MAX_LAYERS, fallback: 38 }),
+    contextSize: decoder.integer("context_size", { max: MAX_WIDTH, fallback: 4096 }),
+    pooledSize: decoder.integer("pooled_size", { max: MAX_WIDTH, fallback: 768 }),
+    latentChannels: decoder.integer("latent_channels", { max: MAX_LATENT_CHANNELS, fallback: 16 }),
+    axesDims: decoder.integers("axes_dims", { max: MAX_HEADS, fallback: [16, 56, 56] }),
   };
   const headDim = flux.axesDims.reduce((sum, size) => sum + size, 0);
   if (headDim * flux.heads !== flux.hiddenSize || flux.axesDims.some((size) => size % 2 !== 0)) {
@@ -294,19 +273,25 @@ function readVae(
   decoder: ConfigReader,
 ): Pick<NexusGenConfig, "vae" | "vaeScalingFactor" | "vaeShiftFactor"> {
   return {
-    vae: {
-      blockOutChannels: vae.integers("block_out_channels", {
-        max: 8192,
-        fallback: [128, 256, 512, 512],
-      }),
-      layersPerBlock: vae.integer("layers_per_block", { max: 16, fallback: 2 }),
-      normNumGroups: vae.integer("norm_num_groups", { max: 1024, fallback: 32 }),
-      latentChannels: decoder.integer("latent_channels", { max: 1024, fallback: 16 }),
-      useQuantConv: false,
-      usePostQuantConv: false,
-      midAttention: true,
-      names: TAMING_NAMES,
-    },
+    vae: checkedVae(
+      {
+        blockOutChannels: vae.integers("block_out_channels", {
+          max: MAX_CHANNELS,
+          fallback: [128, 256, 512, 512],
+        }),
+        layersPerBlock: vae.integer("layers_per_block", { max: MAX_BLOCKS_PER_LEVEL, fallback: 2 }),
+        normNumGroups: vae.integer("norm_num_groups", { max: MAX_GROUPS, fallback: 32 }),
+        latentChannels: decoder.integer("latent_channels", {
+          max: MAX_LATENT_CHANNELS,
+          fallback: 16,
+        }),
+        useQuantConv: false,
+        usePostQuantConv: false,
+        midAttention: true,
+        names: TAMING_NAMES,
+      },
+      "config.json nexus_gen vae",
+    ),
     vaeScalingFactor: vae.number("scaling_factor", { min: 1e-6, max: 1e6, fallback: 0.3611 }),
     vaeShiftFactor: vae.number("shift_factor", { min: -1e6, max: 1e6, fallback: 0.1159 }),
   };

@@ -7,6 +7,16 @@ import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles, TensorNames } from "../family.ts";
 import { readVaeConfig } from "../vae-config.ts";
 import type { LongRope } from "./rope.ts";
+import {
+  MAX_WIDTH,
+  MAX_INNER_WIDTH,
+  MAX_HEADS,
+  MAX_LAYERS,
+  MAX_VOCABULARY,
+  MAX_POSITIONS,
+  MAX_DRAWN_SIDE,
+  drawnSide,
+} from "../size-limits.ts";
 
 /** Everything that OmniGen's graphs and prompts depend on. */
 export interface OmniGenConfig {
@@ -40,6 +50,11 @@ const GRID_SIZE = 192;
 // of diffusers' other models.
 const SAMPLE_SIZE = 128;
 const TIME_WIDTH = 256;
+/** Latents along a side of a token, and the pixels that they stand for: pictures are grown to one token at least. */
+const MAX_PATCH = 16;
+const MAX_TOKEN_PIXELS = 64;
+const MAX_GRID = 4096;
+const MAX_TIME_WIDTH = 8192;
 
 /** True for a Phi-3 (the authors' repository) and for diffusers' pipeline and transformer of these names. */
 export function isOmniGenConfig(configJson: unknown): boolean {
@@ -59,17 +74,22 @@ export function parseOmniGenConfig(files: CheckpointFiles, tensors: TensorNames)
   const keys = config.text("_class_name", "") === DIFFUSERS_CLASS ? DIFFUSERS_KEYS : PHI3_KEYS;
   const language = readLanguage(config, keys);
   const scaled = readVaeConfig(new ConfigReader(files["vae/config.json"], "vae/config.json"));
-  const patchSize = config.integer("patch_size", { max: 16, fallback: PATCH_SIZE });
+  const patchSize = config.integer("patch_size", { max: MAX_PATCH, fallback: PATCH_SIZE });
   const latentPixels = 2 ** (scaled.vae.blockOutChannels.length - 1);
+  const tokenPixels = patchSize * latentPixels;
+  if (tokenPixels > MAX_TOKEN_PIXELS) {
+    throw config.wrong("patch_size", `at most ${MAX_TOKEN_PIXELS / latentPixels} with this VAE`);
+  }
+  const sample = config.integer("sample_size", { max: MAX_DRAWN_SIDE, fallback: SAMPLE_SIZE });
   return {
     language,
     rope: readRope(config, language),
     patchSize,
-    gridSize: config.integer("pos_embed_max_size", { max: 4096, fallback: GRID_SIZE }),
-    defaultSize: latentPixels * config.integer("sample_size", { max: 4096, fallback: SAMPLE_SIZE }),
-    timeWidth: config.integer("time_step_dim", { max: 8192, fallback: TIME_WIDTH }),
+    gridSize: config.integer("pos_embed_max_size", { max: MAX_GRID, fallback: GRID_SIZE }),
+    defaultSize: drawnSide(latentPixels * sample, "config.json sample_size"),
+    timeWidth: config.integer("time_step_dim", { max: MAX_TIME_WIDTH, fallback: TIME_WIDTH }),
     ...scaled,
-    tokenPixels: patchSize * latentPixels,
+    tokenPixels,
     names: tensors.has("llm.norm.weight") || !tensors.has("norm.weight") ? "authors" : "diffusers",
   };
 }
@@ -85,9 +105,9 @@ const DIFFUSERS_KEYS: Keys = { layers: "num_layers", ropeTheta: "rope_base" };
 // Absent keys: what both references would take, the published model's.
 function readLanguage(config: ConfigReader, keys: Keys): LlamaConfig {
   refuseUnsupported(config);
-  const hiddenSize = config.integer("hidden_size", { max: 65536, fallback: 3072 });
-  const heads = config.integer("num_attention_heads", { max: 1024, fallback: 32 });
-  const kvHeads = config.integer("num_key_value_heads", { max: 1024, fallback: heads });
+  const hiddenSize = config.integer("hidden_size", { max: MAX_WIDTH, fallback: 3072 });
+  const heads = config.integer("num_attention_heads", { max: MAX_HEADS, fallback: 32 });
+  const kvHeads = config.integer("num_key_value_heads", { max: MAX_HEADS, fallback: heads });
   const headDim = hiddenSize / heads;
   if (heads % kvHeads !== 0 || headDim % 2 !== 0 || hiddenSize % 4 !== 0) {
     throw fail(
@@ -99,15 +119,18 @@ function readLanguage(config: ConfigReader, keys: Keys): LlamaConfig {
     prefix: "llm.",
     body: "",
     hiddenSize,
-    layers: config.integer(keys.layers, { max: 1000, fallback: 32 }),
+    layers: config.integer(keys.layers, { max: MAX_LAYERS, fallback: 32 }),
     heads,
     kvHeads,
     headDim,
-    intermediateSize: config.integer("intermediate_size", { max: 1 << 20, fallback: 8192 }),
-    vocabularySize: config.integer("vocab_size", { max: 1 << 21, fallback: 32064 }),
+    intermediateSize: config.integer("intermediate_size", { max: MAX_INNER_WIDTH, fallback: 8192 }),
+    vocabularySize: config.integer("vocab_size", { max: MAX_VOCABULARY, fallback: 32064 }),
     rmsNormEps: config.number("rms_norm_eps", { min: 0, max: 1, fallback: 1e-5 }),
     ropeTheta: config.number(keys.ropeTheta, { min: 1, max: 1e12, fallback: 10000 }),
-    maxPositions: config.integer("max_position_embeddings", { max: 1 << 22, fallback: 131072 }),
+    maxPositions: config.integer("max_position_embeddings", {
+      max: MAX_POSITIONS,
+      fallback: 131072,
+    }),
     fusedProjections: true,
   };
 }
@@ -120,7 +143,7 @@ function readRope(
   const none = Array<number>(headDim / 2).fill(Number.NaN);
   const [short, long] = ["short_factor", "long_factor"].map((key) => scaling.numbers(key, none));
   const originalPositions = config.integer("original_max_position_embeddings", {
-    max: 1 << 22,
+    max: MAX_POSITIONS,
     fallback: 4096,
   });
   return {

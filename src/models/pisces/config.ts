@@ -1,5 +1,6 @@
 // The config files of a Pisces checkpoint -> one checked configuration. The layout is ours: README.md.
 import { fail } from "../../base/errors.ts";
+import { MAX_STEPS } from "../../flow/schedule.ts";
 import type { EulerDiscreteConfig } from "../../flow/euler-discrete.ts";
 import type { LlamaConfig } from "../../graph/blocks/llama.ts";
 import { TRANSFORMERS_TOWER, type SiglipConfig } from "../../graph/blocks/siglip.ts";
@@ -9,8 +10,20 @@ import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles } from "../family.ts";
 import { readLlamaConfig } from "../llama-config.ts";
 import { checkPictureSide, readNormalization } from "../preprocessor-config.ts";
+import { checkedTower } from "../siglip-config.ts";
 import { readVaeConfig, type ScaledVaeConfig } from "../vae-config.ts";
 import { readUnetConfig } from "./unet-config.ts";
+import {
+  MAX_WIDTH,
+  MAX_INNER_WIDTH,
+  MAX_TOWER_WIDTH,
+  MAX_TOWER_LAYERS,
+  MAX_TOWER_HEADS,
+  MAX_PATCH_SIDE,
+  MAX_SEEN_SIDE,
+  MAX_DRAWN_SIDE,
+  drawnSide,
+} from "../size-limits.ts";
 
 /** Everything that Pisces' graphs and prompts depend on. */
 export interface PiscesConfig extends Pick<ScaledVaeConfig, "vae" | "vaeScalingFactor"> {
@@ -39,6 +52,8 @@ export interface ImageTags {
 }
 
 const MAX_VECTORS = 4096;
+const MAX_TRAIN_STEPS = 10_000;
+const MAX_STEPS_OFFSET = 1000;
 
 /** True for a config.json of Pisces. */
 export function isPiscesConfig(configJson: unknown): boolean {
@@ -54,7 +69,7 @@ export function isPiscesConfig(configJson: unknown): boolean {
 export function parsePiscesConfig(files: CheckpointFiles): PiscesConfig {
   const config = new ConfigReader(files["config.json"], "config.json");
   const vision = readVision(config);
-  const vectorSize = config.integer("image_vector_size", { max: 65536 });
+  const vectorSize = config.integer("image_vector_size", { max: MAX_WIDTH });
   const unet = new ConfigReader(files["unet/config.json"], "unet/config.json");
   const unetConfig = readUnetConfig(unet, vectorSize);
   const { vae, vaeScalingFactor } = readVaeConfig(
@@ -77,14 +92,17 @@ export function parsePiscesConfig(files: CheckpointFiles): PiscesConfig {
     scheduler: readScheduler(files["scheduler/scheduler_config.json"]),
     vae,
     vaeScalingFactor,
-    imageSize: unet.integer("sample_size", { max: 4096, fallback: 128 }) * latentScale,
+    imageSize: drawnSide(
+      unet.integer("sample_size", { max: MAX_DRAWN_SIDE, fallback: 128 }) * latentScale,
+      "unet/config.json sample_size",
+    ),
     latentScale,
     tags: {
       start: config.text("image_start_token", "<|reserved_special_token_0|>"),
       end: config.text("image_end_token", "<|reserved_special_token_1|>"),
     },
     // Emu2's numbers. https://github.com/baaivision/Emu/blob/main/Emu2/emu/diffusion.py
-    steps: config.integer("num_inference_steps", { max: 1000, fallback: 50 }),
+    steps: config.integer("num_inference_steps", { max: MAX_STEPS, fallback: 50 }),
     guidance: config.number("guidance_scale", { min: 0, max: 100, fallback: 3 }),
   };
 }
@@ -92,18 +110,18 @@ export function parsePiscesConfig(files: CheckpointFiles): PiscesConfig {
 // Absent sizes are those of SigLIP so400m patch14-384.
 function readVision(config: ConfigReader): SiglipConfig {
   const vision = config.section("vision_config");
-  const layers = vision.integer("num_hidden_layers", { max: 200, fallback: 27 });
+  const layers = vision.integer("num_hidden_layers", { max: MAX_TOWER_LAYERS, fallback: 27 });
   const selected = config.integer("vision_feature_layer", { min: -layers, max: -1, fallback: -1 });
-  const width = vision.integer("hidden_size", { max: 16384, fallback: 1152 });
-  const inner = vision.integer("intermediate_size", { max: 65536, fallback: 4304 });
-  const heads = vision.heads("num_attention_heads", width, { max: 256, fallback: 16 });
-  const imageSize = vision.integer("image_size", { max: 4096, fallback: 384 });
-  const patchSize = vision.integer("patch_size", { max: 256, fallback: 14 });
+  const width = vision.integer("hidden_size", { max: MAX_TOWER_WIDTH, fallback: 1152 });
+  const inner = vision.integer("intermediate_size", { max: MAX_INNER_WIDTH, fallback: 4304 });
+  const heads = vision.heads("num_attention_heads", width, { max: MAX_TOWER_HEADS, fallback: 16 });
+  const imageSize = vision.integer("image_size", { max: MAX_SEEN_SIDE, fallback: 384 });
+  const patchSize = vision.integer("patch_size", { max: MAX_PATCH_SIDE, fallback: 14 });
   const activation = vision.text("hidden_act", "gelu_pytorch_tanh");
   if (activation !== "gelu_pytorch_tanh" && activation !== "gelu") {
     throw fail("unsupported-model", `vision_config: hidden_act ${activation} is not supported.`);
   }
-  return {
+  return checkedTower({
     prefix: "vision_tower.vision_model.",
     names: TRANSFORMERS_TOWER,
     imageSize,
@@ -116,7 +134,7 @@ function readVision(config: ConfigReader): SiglipConfig {
     normEps: vision.number("layer_norm_eps", { min: 0, max: 1, fallback: 1e-6 }),
     activation: activation === "gelu" ? "gelu" : "gelu-tanh",
     hasFinalNorm: selected === -1,
-  };
+  });
 }
 
 function readProcessor(json: unknown, { imageSize }: SiglipConfig): Normalization {
@@ -144,9 +162,9 @@ function readScheduler(json: unknown): EulerDiscreteConfig {
   }
   const beta = { min: 1e-9, max: 0.999 };
   return {
-    trainSteps: reader.integer("num_train_timesteps", { max: 10000, fallback: 1000 }),
+    trainSteps: reader.integer("num_train_timesteps", { max: MAX_TRAIN_STEPS, fallback: 1000 }),
     betaStart: reader.number("beta_start", { ...beta, fallback: 0.00085 }),
     betaEnd: reader.number("beta_end", { ...beta, fallback: 0.012 }),
-    stepsOffset: reader.integer("steps_offset", { min: 0, max: 1000, fallback: 1 }),
+    stepsOffset: reader.integer("steps_offset", { min: 0, max: MAX_STEPS_OFFSET, fallback: 1 }),
   };
 }

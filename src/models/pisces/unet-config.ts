@@ -3,11 +3,22 @@ import { present } from "../../base/assert.ts";
 import { fail } from "../../base/errors.ts";
 import type { UnetConfig } from "../../graph/blocks/unet.ts";
 import type { ConfigReader } from "../config-reader.ts";
+import {
+  MAX_INNER_WIDTH,
+  MAX_HEADS,
+  MAX_CHANNELS,
+  MAX_LATENT_CHANNELS,
+  MAX_GROUPS,
+  MAX_BLOCKS_PER_LEVEL,
+} from "../size-limits.ts";
 
 /** What stands before the UNet's names in the table of tensors. */
 export const UNET_PREFIX = "unet.";
 
 const TIME_IDS = 6;
+const MAX_TIME_WIDTH = 4096;
+/** Transformer layers of one level: SDXL has 10. */
+const MAX_LEVEL_TRANSFORMERS = 32;
 
 /**
  * Sizes of a UNet that looks at vectors and at their mean.
@@ -19,25 +30,28 @@ const TIME_IDS = 6;
 export function readUnetConfig(unet: ConfigReader, vectorSize: number): UnetConfig {
   refuseUnsupported(unet);
   const blockOutChannels = unet.integers("block_out_channels", {
-    max: 16384,
+    max: MAX_CHANNELS,
     fallback: [320, 640, 1280],
   });
   const levels = blockOutChannels.length;
-  const latentChannels = unet.integer("in_channels", { max: 1024, fallback: 4 });
-  const timeIdWidth = unet.integer("addition_time_embed_dim", { max: 4096, fallback: 256 });
+  const latentChannels = unet.integer("in_channels", { max: MAX_LATENT_CHANNELS, fallback: 4 });
+  const timeIdWidth = unet.integer("addition_time_embed_dim", {
+    max: MAX_TIME_WIDTH,
+    fallback: 256,
+  });
   const wanted = { cross_attention_dim: vectorSize, out_channels: latentChannels };
   const added = { projection_class_embeddings_input_dim: vectorSize + TIME_IDS * timeIdWidth };
   for (const [key, value] of Object.entries({ ...wanted, ...added })) {
-    const found = unet.integer(key, { max: 1 << 20, fallback: value });
+    const found = unet.integer(key, { max: MAX_INNER_WIDTH, fallback: value });
     if (found === value) continue;
     throw fail(
       "checkpoint-invalid",
       `unet/config.json: ${key} is ${found}; with vectors of ${vectorSize} it must be ${value}.`,
     );
   }
-  const normNumGroups = unet.integer("norm_num_groups", { max: 1024, fallback: 32 });
+  const normNumGroups = unet.integer("norm_num_groups", { max: MAX_GROUPS, fallback: 32 });
   // Named after the heads' size, it is their number. https://github.com/huggingface/diffusers/issues/2011
-  const heads = unet.perLevel("attention_head_dim", { max: 1024, count: levels, fallback: 8 });
+  const heads = unet.perLevel("attention_head_dim", { max: MAX_HEADS, count: levels, fallback: 8 });
   const divides = (size: number, level: number): boolean =>
     size % normNumGroups === 0 && size % present(heads[level], "heads") === 0;
   if (!blockOutChannels.every(divides)) {
@@ -47,7 +61,7 @@ export function readUnetConfig(unet: ConfigReader, vectorSize: number): UnetConf
     prefix: UNET_PREFIX,
     latentChannels,
     blockOutChannels,
-    layersPerBlock: unet.integer("layers_per_block", { max: 16, fallback: 2 }),
+    layersPerBlock: unet.integer("layers_per_block", { max: MAX_BLOCKS_PER_LEVEL, fallback: 2 }),
     transformerLayers: readTransformerLayers(unet, levels),
     heads,
     contextSize: vectorSize,
@@ -60,7 +74,7 @@ export function readUnetConfig(unet: ConfigReader, vectorSize: number): UnetConf
 /** Layers of each level's transformers; the way up must mirror the way down. */
 function readTransformerLayers(unet: ConfigReader, levels: number): number[] {
   const layers = unet.perLevel("transformer_layers_per_block", {
-    max: 100,
+    max: MAX_LEVEL_TRANSFORMERS,
     count: levels,
     fallback: 1,
   });

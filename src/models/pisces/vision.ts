@@ -4,12 +4,13 @@ import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/movement.ts";
 import type { GraphOptions } from "../family.ts";
+import { towerPatches } from "../siglip-config.ts";
 import type { PiscesConfig } from "./config.ts";
 import { projector } from "./projector.ts";
 
 /** Embeddings of one picture: one for each patch. */
 export function pictureSlots({ vision }: PiscesConfig): number {
-  return Math.floor(vision.imageSize / vision.patchSize) ** 2;
+  return towerPatches(vision);
 }
 
 /** pixels f32 [1, 3, size, size], normalised -> features [1, patches, hidden] for the core. */

@@ -7,6 +7,15 @@ import { ConfigReader } from "../config-reader.ts";
 import type { CheckpointFiles } from "../family.ts";
 import { readVaeConfig, type ScaledVaeConfig } from "../vae-config.ts";
 import { readLatentLayers, type LatentLayers } from "./latent-layers.ts";
+import {
+  MAX_WIDTH,
+  MAX_HEADS,
+  MAX_LAYERS,
+  MAX_VOCABULARY,
+  MAX_POSITIONS,
+  MAX_DRAWN_SIDE,
+  drawnSide,
+} from "../size-limits.ts";
 
 /** Sizes and switches of the transformer. */
 export interface TransformerConfig {
@@ -65,6 +74,9 @@ export interface TransfusionSampling {
   readonly editingGuidance: number;
 }
 
+/** Latents along a side of one position. */
+const MAX_PATCH = 64;
+
 /** True for a config.json of this family. */
 export function isTransfusionConfig(configJson: unknown): boolean {
   return new ConfigReader(configJson, "config.json").text("model_type", "") === "transfusion";
@@ -80,7 +92,7 @@ export function parseTransfusionConfig(files: CheckpointFiles): TransfusionConfi
   const config = new ConfigReader(files["config.json"], "config.json");
   const vae = readVaeConfig(new ConfigReader(files["vae/config.json"], "vae/config.json"));
   const transformer = readTransformer(config.section("transformer"));
-  const patchSize = config.integer("patch_size", { max: 64, fallback: 1 });
+  const patchSize = config.integer("patch_size", { max: MAX_PATCH, fallback: 1 });
   const latentSize = readLatentSize(files["config.json"], config, transformer.dim);
   const isChannelFirst = config.flag("channel_first_latent", false);
   if (latentSize !== vae.vae.latentChannels * patchSize ** 2) {
@@ -95,12 +107,15 @@ export function parseTransfusionConfig(files: CheckpointFiles): TransfusionConfi
     dim: transformer.dim,
     isChannelFirst,
   });
+  const defaultGrid = readGrid(config);
+  const pixels = patchSize * 2 ** (vae.vae.blockOutChannels.length - 1);
+  for (const side of defaultGrid) drawnSide(side * pixels, "config.json modality_default_shape");
   return {
     ...vae,
     transformer,
-    textTokens: config.integer("num_text_tokens", { max: 1 << 21 }),
+    textTokens: config.integer("num_text_tokens", { max: MAX_VOCABULARY }),
     latentSize,
-    defaultGrid: readGrid(config),
+    defaultGrid,
     patchSize,
     isChannelFirst,
     addPositions: config.flag("add_pos_emb", false),
@@ -108,7 +123,7 @@ export function parseTransfusionConfig(files: CheckpointFiles): TransfusionConfi
     outputsClean: config.flag("model_output_clean", false),
     cleanEps: config.number("eps", { min: 1e-9, max: 1, fallback: 1e-2 }),
     solver: readSolver(config.section("odeint_kwargs")),
-    maxLength: config.integer("max_length", { max: 1 << 20, fallback: 2048 }),
+    maxLength: config.integer("max_length", { max: MAX_POSITIONS, fallback: 2048 }),
     sampling: readSampling(config.section("sampling")),
   };
 }
@@ -125,8 +140,8 @@ function readSampling(config: ConfigReader): TransfusionSampling {
 
 function readTransformer(config: ConfigReader): TransformerConfig {
   const attention = config.section("attn_kwargs");
-  const dim = config.integer("dim", { max: 65536 });
-  const headDim = config.integer("dim_head", { max: 1024, fallback: 64 });
+  const dim = config.integer("dim", { max: MAX_WIDTH });
+  const headDim = config.integer("dim_head", { max: MAX_HEADS, fallback: 64 });
   if (dim % 2 !== 0 || headDim % 2 !== 0) {
     throw fail(
       "checkpoint-invalid",
@@ -136,9 +151,9 @@ function readTransformer(config: ConfigReader): TransformerConfig {
   const expansion = config.number("ff_expansion_factor", { min: 0.1, max: 64, fallback: 4 });
   return {
     dim,
-    depth: config.integer("depth", { max: 1000 }),
+    depth: config.integer("depth", { max: MAX_LAYERS }),
     headDim,
-    heads: config.integer("heads", { max: 1024, fallback: 8 }),
+    heads: config.integer("heads", { max: MAX_HEADS, fallback: 8 }),
     innerSize: Math.trunc((dim * expansion * 2) / 3),
     unetSkips: config.flag("unet_skips", true),
     qkRmsNorm: config.flag("qk_rmsnorm", true),
@@ -158,12 +173,12 @@ function readLatentSize(json: unknown, config: ConfigReader, fallback: number): 
       `This Transfusion has ${asked.length} modalities beside text; one, pictures, is supported.`,
     );
   }
-  if (Array.isArray(asked)) return config.integers("dim_latent", { max: 65536 })[0] ?? fallback;
-  return config.integer("dim_latent", { max: 65536, fallback });
+  if (Array.isArray(asked)) return config.integers("dim_latent", { max: MAX_WIDTH })[0] ?? fallback;
+  return config.integer("dim_latent", { max: MAX_WIDTH, fallback });
 }
 
 function readGrid(config: ConfigReader): [number, number] {
-  const grid = config.integers("modality_default_shape", { max: 4096 });
+  const grid = config.integers("modality_default_shape", { max: MAX_DRAWN_SIDE });
   const [rows, columns] = grid;
   if (rows === undefined || columns === undefined || grid.length !== 2) {
     throw fail(

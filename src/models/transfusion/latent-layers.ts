@@ -7,6 +7,7 @@ import type { Value } from "../../graph/graph.ts";
 import { convolution, transposedConvolution } from "../../graph/ops/convolution.ts";
 import { gelu, silu } from "../../graph/ops/elementwise.ts";
 import { ConfigReader } from "../config-reader.ts";
+import { MAX_WIDTH } from "../size-limits.ts";
 
 /** One module of torch.nn. */
 export type LatentLayer =
@@ -35,6 +36,7 @@ interface Ends {
   readonly isChannelFirst: boolean;
 }
 
+const MAX_KERNEL = 64;
 const KEY = "pre_post_transformer_enc_dec";
 
 /**
@@ -113,14 +115,18 @@ function readModule(json: unknown, name: string): LatentLayer {
     );
   }
   const size = (key: string, fallback?: number): number =>
-    module.integer(key, { min: 0, max: 64, ...(fallback === undefined ? {} : { fallback }) });
+    module.integer(key, {
+      min: 0,
+      max: MAX_KERNEL,
+      ...(fallback === undefined ? {} : { fallback }),
+    });
   return {
     kind,
     name,
-    inChannels: module.integer("in_channels", { max: 65536 }),
-    outChannels: module.integer("out_channels", { max: 65536 }),
-    kernel: module.integer("kernel_size", { max: 64 }),
-    stride: module.integer("stride", { max: 64, fallback: 1 }),
+    inChannels: module.integer("in_channels", { max: MAX_WIDTH }),
+    outChannels: module.integer("out_channels", { max: MAX_WIDTH }),
+    kernel: module.integer("kernel_size", { max: MAX_KERNEL }),
+    stride: module.integer("stride", { max: MAX_KERNEL, fallback: 1 }),
     padding: size("padding", 0),
     outputPadding: size("output_padding", 0),
   };

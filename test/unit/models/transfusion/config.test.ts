@@ -7,7 +7,12 @@ import { slotGrid } from "../../../../src/models/transfusion/latents.ts";
 import { readCheckpointFiles } from "../../../support/checkpoint-files.ts";
 import { transfusionFolder } from "../../../support/transfusion-goldens.ts";
 
-const VAE = { block_out_channels: [8, 16], latent_channels: 4, layers_per_block: 1 };
+const VAE = {
+  block_out_channels: [8, 16],
+  latent_channels: 4,
+  layers_per_block: 1,
+  norm_num_groups: 8,
+};
 const CONFIG = {
   model_type: "transfusion",
   num_text_tokens: 256,
