@@ -29,6 +29,32 @@ export function damageJson(value: unknown, seed: number): unknown {
   return copy;
 }
 
+const MAX_POWER = 26;
+
+/**
+ * A copy in which one to three of its numbers are others near powers of two: those that a reader takes, and
+ * that ask for more and more.
+ */
+export function stretchJson(value: unknown, seed: number): unknown {
+  const next = pseudoRandom(seed);
+  const copy = structuredClone(value);
+  const places = numbersIn(copy);
+  for (let count = 1 + next(3); count > 0 && places.length > 0; count--) {
+    const [inside, key] = places[next(places.length)] ?? [{}, ""];
+    inside[key] = Math.max(1, 2 ** next(MAX_POWER) * (1 + 2 * next(2)) - next(2));
+  }
+  return copy;
+}
+
+/** Every place that holds a number. */
+function numbersIn(value: unknown): [inside: Record<string, unknown>, key: string][] {
+  if (typeof value !== "object" || value === null) return [];
+  const inside = value as Record<string, unknown>;
+  return Object.entries(inside).flatMap(([key, item]) =>
+    typeof item === "number" ? [[inside, key]] : numbersIn(item),
+  );
+}
+
 /** Goes down at random and changes one thing where it stops. */
 function damageOnce(value: unknown, next: (below: number) => number): unknown {
   if (typeof value !== "object" || value === null || next(8) === 0) return strange(next);

@@ -71,8 +71,12 @@ export class Pictures {
   }
 }
 
-/** [3, height, width] in [-1, 1]; another size is reached by Pillow's bicubic. */
-function signedPlanes(picture: Pixels, width: number, height: number): Float32Array<ArrayBuffer> {
+/** A picture as [3, height, width] in [-1, 1]; another size is reached by Pillow's bicubic. */
+export function signedPlanes(
+  picture: Pixels,
+  width: number,
+  height: number,
+): Float32Array<ArrayBuffer> {
   const { data, channels } = resizeBicubic(dropAlpha(picture), width, height);
   const area = width * height;
   return Float32Array.from({ length: channels * area }, (_, at) => {

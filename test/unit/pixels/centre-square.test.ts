@@ -5,6 +5,7 @@ import { centreSquare } from "../../../src/pixels/centre-square.ts";
 import { resizeLanczos } from "../../../src/pixels/resize.ts";
 import { readChameleonGoldens } from "../../support/chameleon-goldens.ts";
 import { largestDifference } from "../../support/closeness.ts";
+import { watchAllocations } from "../../support/watch-allocations.ts";
 import { parseGoldens } from "../../support/safetensors-file.ts";
 
 describe("resizeLanczos", () => {
@@ -64,24 +65,6 @@ describe("a long picture", () => {
     expect(bytes).toEqual([...middle]);
   });
 });
-
-/** The largest array of bytes that is made meanwhile. */
-function watchAllocations(work: () => void): number {
-  const { Uint8Array: Plain } = globalThis;
-  let largest = 0;
-  globalThis.Uint8Array = new Proxy(Plain, {
-    construct(target, parameters: [number]) {
-      if (typeof parameters[0] === "number") largest = Math.max(largest, parameters[0]);
-      return Reflect.construct(target, parameters) as object;
-    },
-  });
-  try {
-    work();
-  } finally {
-    globalThis.Uint8Array = Plain;
-  }
-  return largest;
-}
 
 test("centreSquare puts what is transparent on white", () => {
   const data = new Uint8ClampedArray(4 * 4 * 4);
