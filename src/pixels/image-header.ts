@@ -88,7 +88,7 @@ const SIZE_OF: Readonly<Record<ImageFormat, (file: Bytes) => Size>> = {
   webp: webpSize,
   gif: gifSize,
   bmp: bmpSize,
-  avif: (file) => largest(avifSizes(file, 0, file.length, { boxes: 0 })),
+  avif: avifSize,
 };
 
 /** Walks the segments to the frame header (SOF0..SOF15 without DHT, JPG and DAC). */
@@ -107,7 +107,9 @@ function jpegSize(file: Bytes): Size {
       return { width: file.big(offset + 7, 2), height: file.big(offset + 5, 2) };
     }
     const length = file.big(offset + 2, 2);
-    if (length < 2 || marker === 0xd9 || marker === 0xda) return UNKNOWN;
+    // decoders look for the next marker behind a stuffed zero, and stop at markers that nobody has defined
+    const isSegment = marker >= 0xc0 && marker !== 0xd9 && marker !== 0xda;
+    if (length < 2 || !isSegment) return UNKNOWN;
     offset += 2 + length;
   }
   return UNKNOWN;
@@ -152,26 +154,67 @@ function bmpSize(file: Bytes): Size {
   return { width: file.little(18, 4), height };
 }
 
-/** Every "ispe" (image spatial extents) inside the boxes that may hold one. */
-function avifSizes(file: Bytes, start: number, end: number, seen: { boxes: number }): Size[] {
-  const sizes: Size[] = [];
+/**
+ * The largest size that a file's boxes tell: of its items, of its tracks (a sequence has a still picture beside
+ * them, which may be another), of its tracks' frames.
+ */
+function avifSize(file: Bytes): Size {
+  const walk: BoxWalk = { sizes: [], boxes: 0 };
+  walkBoxes(file, 0, file.length, walk);
+  // behind so many boxes a decoder may find what was not looked at
+  return walk.boxes > MAX_BOXES ? UNKNOWN : largest(walk.sizes);
+}
+
+interface BoxWalk {
+  readonly sizes: Size[];
+  boxes: number;
+}
+
+function walkBoxes(file: Bytes, start: number, end: number, walk: BoxWalk): void {
   let offset = start;
-  while (offset + 8 <= end) {
-    if (++seen.boxes > MAX_BOXES) break;
+  while (offset + 8 <= end && ++walk.boxes <= MAX_BOXES) {
     const type = file.text(offset + 4, 4);
     const stated = file.big(offset, 4);
-    const length = stated === 0 ? end - offset : stated;
-    if (length < 8) break;
-    const inside = Math.min(offset + length, end);
-    if (type === "ispe") {
-      sizes.push({ width: file.big(offset + 12, 4), height: file.big(offset + 16, 4) });
-    } else if (type === "meta" || type === "iprp" || type === "ipco") {
-      const bodyOffset = type === "meta" ? 12 : 8;
-      sizes.push(...avifSizes(file, offset + bodyOffset, inside, seen));
-    }
-    offset += length;
+    const isWide = stated === 1;
+    const length = isWide ? file.big(offset + 8, 8) : stated || end - offset;
+    const body = offset + (isWide ? 16 : 8);
+    const next = offset + length;
+    if (next < body) return; // damaged: decoders go no further
+    walk.sizes.push(...ownSize(file, type, body));
+    const before = BYTES_BEFORE_BOXES.get(type);
+    if (before !== undefined) walkBoxes(file, body + before, Math.min(next, end), walk);
+    offset = next;
   }
-  return sizes;
+}
+
+/** Boxes that lead to a size, and what stands in them before the boxes inside. */
+const BYTES_BEFORE_BOXES: ReadonlyMap<string, number> = new Map([
+  ["meta", 4],
+  ["iprp", 0],
+  ["ipco", 0],
+  ["moov", 0],
+  ["trak", 0],
+  ["mdia", 0],
+  ["minf", 0],
+  ["stbl", 0],
+  ["stsd", 8],
+]);
+
+/** "ispe" is an item's size, "tkhd" a track's in 16.16, "av01" that of a track's frames. */
+function ownSize(file: Bytes, type: string, body: number): Size[] {
+  switch (type) {
+    case "ispe":
+      return [{ width: file.big(body + 4, 4), height: file.big(body + 8, 4) }];
+    case "tkhd": {
+      const isLong = file.u8(body) === 1; // times of 64 bits
+      const at = body + (isLong ? 88 : 76);
+      return [{ width: file.big(at, 2), height: file.big(at + 4, 2) }];
+    }
+    case "av01":
+      return [{ width: file.big(body + 24, 2), height: file.big(body + 26, 2) }];
+    default:
+      return [];
+  }
 }
 
 function largest(sizes: readonly Size[]): Size {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { isMarkup, readImageHeader } from "../../../src/pixels/image-header.ts";
+import { box, fileType, sequenceBox, stillBox, wideBox } from "../../support/avif-file.ts";
 import golden from "../../golden/images/images.json" with { type: "json" };
 
 const FORMATS: Readonly<Record<string, string>> = { jpg: "jpeg" };
@@ -91,6 +92,56 @@ describe("readImageHeader", () => {
       width: 1,
     });
   });
+});
+
+describe("readImageHeader of AVIF", () => {
+  const small = { width: 16, height: 16 };
+  const large = { width: 40_000, height: 30_000 };
+  const read = (...boxes: (readonly number[])[]) => readImageHeader(Uint8Array.from(boxes.flat()));
+  const sequence = fileType("avis", "avif");
+
+  test.each([
+    ["its track's header", sequenceBox(large, small)],
+    ["its track's header of 64 bits", sequenceBox(large, small, 1)],
+    ["the format of its frames", sequenceBox(small, large)],
+  ])("a sequence is as large as %s says", (_name, track) => {
+    expect(read(sequence, stillBox(small), track)).toMatchObject(large);
+    expect(read(sequence, track)).toMatchObject(large);
+    // a decoder may take the track of a file that is called a picture
+    expect(read(fileType("avif"), stillBox(small), track)).toMatchObject(large);
+  });
+
+  test("is read behind boxes whose length takes eight bytes", () => {
+    const gap = wideBox("free", [1, 2, 3]);
+    expect(read(sequence, gap, stillBox(large))).toMatchObject(large);
+    const moov = sequenceBox(large, large).slice(8);
+    expect(read(sequence, stillBox(small), wideBox("moov", moov))).toMatchObject(large);
+  });
+
+  test("has no size where it hides among more boxes than are looked at", () => {
+    const gaps = Array.from({ length: 1000 }, () => box("free")).flat();
+    expect(read(sequence, stillBox(small), gaps, sequenceBox(large, large))).toMatchObject({
+      width: 0,
+      height: 0,
+    });
+  });
+});
+
+describe("readImageHeader of JPEG", () => {
+  const frame = (width: number): number[] => [0xff, 0xc0, 0, 11, 8, 0, 9, 0, width, 1, 1, 0x11, 0];
+  const read = (...segments: (readonly number[])[]) =>
+    readImageHeader(Uint8Array.from([0xff, 0xd8, ...segments.flat(), 0, 0]));
+
+  test.each([0x00, 0x02, 0xbf])(
+    "passes over no segment of marker ff %i, as decoders do",
+    (marker) => {
+      const hidden = frame(200);
+      expect(read(frame(7))).toMatchObject({ width: 7, height: 9 });
+      const comment = [0xff, 0xfe, 0, hidden.length + 2, ...hidden];
+      expect(read(comment, frame(7))).toMatchObject({ width: 7 });
+      expect(read([0xff, marker, ...comment.slice(2)], frame(7))).toMatchObject({ width: 0 });
+    },
+  );
 });
 
 describe("isMarkup", () => {
