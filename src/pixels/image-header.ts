@@ -172,7 +172,8 @@ interface BoxWalk {
 
 function walkBoxes(file: Bytes, start: number, end: number, walk: BoxWalk): void {
   let offset = start;
-  while (offset + 8 <= end && ++walk.boxes <= MAX_BOXES) {
+  while (offset + 8 <= end) {
+    if (++walk.boxes > MAX_BOXES) return;
     const type = file.text(offset + 4, 4);
     const stated = file.big(offset, 4);
     const isWide = stated === 1;
