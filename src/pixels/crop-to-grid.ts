@@ -19,6 +19,7 @@ type Size = readonly [width: number, height: number];
  * The picture in a size that the model takes: halved by a box filter while its short side is twice the
  * largest one, then bicubic to the largest side, then cut evenly at both ends.
  *
+ * @throws RangeError for a picture that would shrink to nothing
  * @see https://github.com/VectorSpaceLab/OmniGen/blob/d475201/OmniGen/utils.py#L83-L110
  */
 export function cropToGrid(pixels: Pixels, options: GridOptions): Raster {
@@ -29,7 +30,7 @@ export function cropToGrid(pixels: Pixels, options: GridOptions): Raster {
   return crop(raster, options.patch);
 }
 
-/** [width, height] that `cropToGrid` gives a picture. */
+/** [width, height] that `cropToGrid` gives a picture. @throws RangeError as it does */
 export function gridSize(
   { width, height }: Pick<Pixels, "width" | "height">,
   options: GridOptions,
@@ -48,11 +49,20 @@ function sizesOnTheWay(size: Size, { maxSize, patch }: GridOptions) {
   }
   const scale = (factor: number): void => {
     [width, height] = [roundToEven(width * factor), roundToEven(height * factor)];
+    if (width * height === 0) throw tooLong(size, maxSize);
     scalings.push([width, height]);
   };
   if (Math.max(width, height) > maxSize) scale(maxSize / Math.max(width, height));
   if (Math.min(width, height) < patch) scale(patch / Math.min(width, height));
   return { halvings, scalings };
+}
+
+// The reference's Pillow fails there too.
+function tooLong([width, height]: Size, maxSize: number): RangeError {
+  return new RangeError(
+    `A picture of ${width} x ${height} pixels is too long and narrow: with a long side of ${maxSize} ` +
+      "its short side would have no pixel. Cut it.",
+  );
 }
 
 /** Bytes [height, width, 3] -> f32 [3, height, width] in [-1, 1]. */

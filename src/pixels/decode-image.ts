@@ -10,6 +10,8 @@ import { readPixels } from "./read-pixels.ts";
 
 /** Most pixels of a picture: 256 MB of RGBA. */
 export const MAX_IMAGE_PIXELS = 64_000_000;
+/** Longest side: that of the canvases through which browsers give pixels. No JPEG or WebP is longer. */
+export const MAX_IMAGE_SIDE = 65_535;
 /** Most bytes of a picture file. */
 export const MAX_IMAGE_BYTES = 50_000_000;
 
@@ -147,6 +149,11 @@ function checkSize(size: { readonly width: number; readonly height: number }, ma
   }
   if (width * height > max) {
     throw new RangeError(`The image has ${width} x ${height} pixels, more than ${max}.`);
+  }
+  if (Math.max(width, height) > MAX_IMAGE_SIDE) {
+    throw new RangeError(
+      `The image has ${width} x ${height} pixels; no side may be longer than ${MAX_IMAGE_SIDE}. Cut it.`,
+    );
   }
 }
 

@@ -39,3 +39,19 @@ describe("cropToGrid", () => {
     expect(relativeError(planes, golden)).toBeLessThan(1e-6);
   });
 });
+
+describe("a picture that is nearly a line", () => {
+  const options = { maxSize: 1024, patch: 16 };
+
+  test.each([
+    [1, 3000],
+    [65_535, 4],
+  ])("of %i x %i pixels is refused by its sides", (width, height) => {
+    const data = new Uint8ClampedArray(width * height * 4);
+    for (const read of [gridSize, cropToGrid]) {
+      const reading = () => read({ width, height, data }, options);
+      expect(reading).toThrow(RangeError);
+      expect(reading).toThrow(`${width} x ${height}`);
+    }
+  });
+});
