@@ -14,7 +14,7 @@ export interface Raster {
 }
 
 /** The part of a resized picture that is computed, in pixels of that picture. */
-export interface Window {
+export interface PixelWindow {
   readonly left: number;
   readonly top: number;
   readonly width: number;
@@ -62,7 +62,7 @@ export function resizeLanczos(
   raster: Raster,
   width: number,
   height: number,
-  window?: Window,
+  window?: PixelWindow,
 ): Raster {
   return resize(raster, width, height, LANCZOS, window);
 }
@@ -82,7 +82,7 @@ function resize(
   width: number,
   height: number,
   filter: Filter,
-  window: Window = { left: 0, top: 0, width, height },
+  window: PixelWindow = { left: 0, top: 0, width, height },
 ): Raster {
   assert(width > 0 && height > 0, "a picture has pixels");
   const hasWidth = raster.width === width && window.width === width;
