@@ -16,9 +16,11 @@ export const MAX_VOCABULARY = 1 << 21;
 export const MAX_CODES = 1 << 20;
 /** Slots of a context. */
 export const MAX_POSITIONS = 1 << 22;
-/** Width, blocks and heads of a tower that sees pictures. */
+/** Numbers of one patch inside a tower that sees pictures. */
 export const MAX_TOWER_WIDTH = 1 << 14;
+/** Blocks of a tower: ViT-22B has 48. */
 export const MAX_TOWER_LAYERS = 64;
+/** Heads of a tower. */
 export const MAX_TOWER_HEADS = 1 << 8;
 /** Pixels of a tower's patch along a side. */
 export const MAX_PATCH_SIDE = 1 << 8;
@@ -26,10 +28,11 @@ export const MAX_PATCH_SIDE = 1 << 8;
 export const MAX_SEEN_SIDE = 1 << 11;
 /** Pixels along a side of a picture that is drawn when nothing else is asked for. */
 export const MAX_DRAWN_SIDE = 1 << 12;
-/** Channels of a convolution between pixels and latents, and of the latents. */
+/** Channels of a convolution between pixels and latents. */
 export const MAX_CHANNELS = 1 << 13;
+/** Channels of the latents. */
 export const MAX_LATENT_CHANNELS = 1 << 10;
-/** Channels of one group of a norm are many or one; groups are few. */
+/** Groups of channels that are normalised together. */
 export const MAX_GROUPS = 1 << 10;
 /** Residual blocks of one level of a convolutional network. */
 export const MAX_BLOCKS_PER_LEVEL = 16;

@@ -38,8 +38,8 @@ async function namesOf(checkpoint: string): Promise<ReadonlySet<string>> {
 /** Most bytes of one array that a configuration may ask for, before there is a device to ask. */
 const MAX_ARRAY_BYTES = 2 ** 28;
 
-/** Longest time of the processor: a core of 128 layers, which is allowed, is built six times in two seconds. */
-const SLOW_MS = 3_000;
+/** Longest time of the processor: a core of 128 layers, which is allowed, takes two seconds, on a busy machine four. */
+const SLOW_MS = 6_000;
 
 /** A small picture: whatever becomes large is the configuration's doing. */
 const PICTURE = { width: 9, height: 6, data: new Uint8ClampedArray(9 * 6 * 4).fill(200) };
@@ -85,7 +85,7 @@ export const rig: Rig = {
   what: "mutated configurations of every family",
   count: 10_000,
   slice: 300,
-  allowed: "0 hangs > 3 s, 0 untyped errors, 0 arrays > 256 MiB, 0 polluted prototypes",
+  allowed: "0 hangs > 6 s, 0 untyped errors, 0 arrays > 256 MiB, 0 polluted prototypes",
   run: async (count, seed) => {
     // Their code is loaded when they are first met.
     for (const id of familyIds()) await familyById(id);
