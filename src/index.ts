@@ -36,6 +36,7 @@ export type { Pixels } from "./base/pixels.ts";
 
 export type { Capabilities, TaskName } from "./base/requests.ts";
 export type { ModelInfo, StageInfo, TrafficInfo } from "./base/info.ts";
+export type { GpuObstacle } from "./base/gpu-adapter.ts";
 export type { DeviceReport } from "./client/check-device.ts";
 export type { CacheOptions } from "./client/cache.ts";
 export type { CachedModel, CacheUsage } from "./base/cache-info.ts";

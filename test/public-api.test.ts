@@ -68,6 +68,7 @@ describe("the public API", () => {
         "GenerateImageOptions",
         "GenerateTextOptions",
         "GeneratedImage",
+        "GpuObstacle",
         "ImageEvent",
         "ImageInput",
         "ImageOrigin",

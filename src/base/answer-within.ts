@@ -1,4 +1,5 @@
 // Questions to a browser that may fail or never be answered, and whose answer is a hint only.
+import { withDeadline } from "./deadline.ts";
 
 /** What `ask` resolves to; `otherwise` when it throws, rejects, or takes longer than `ms`. */
 export function answerWithin<T>(
@@ -6,12 +7,6 @@ export function answerWithin<T>(
   otherwise: T,
   ask: () => PromiseLike<T> | T,
 ): Promise<T> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(otherwise), ms);
-    const settle = (value: T): void => {
-      clearTimeout(timer);
-      resolve(value);
-    };
-    new Promise<T>((answer) => answer(ask())).then(settle, () => settle(otherwise));
-  });
+  const answer = new Promise<T>((resolve) => resolve(ask()));
+  return withDeadline(answer, ms, () => new Error("no answer")).catch(() => otherwise);
 }

@@ -1,10 +1,15 @@
 // What this browser on this machine can do, asked of the browser alone: no worker, no onnxruntime, no
 // download. Works on a page and in a worker.
+import { ModelError } from "../base/errors.ts";
+import { isSoftwareAdapter, requestAdapter } from "../base/gpu-adapter.ts";
+import type { GpuObstacle } from "../base/gpu-adapter.ts";
 
 /** What {@link checkDevice} found. */
 export interface DeviceReport {
   /** A WebGPU adapter is there: models can run on the GPU. */
   readonly webgpu: boolean;
+  /** Why there is none, for programs; absent with one. */
+  readonly obstacle?: GpuObstacle;
   /** The adapter, as far as the browser names it; absent without one. */
   readonly adapter?: {
     readonly vendor: string;
@@ -28,17 +33,20 @@ export interface DeviceReport {
 /** The smallest WebAssembly module: magic and version. */
 const EMPTY_MODULE = new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
 
-/** Tells what this device can do. Never rejects. */
+/** Tells what this device can do. Never rejects, and takes 20 s where the browser does not answer. */
 export async function checkDevice(): Promise<DeviceReport> {
   const wasmReason = whyNoWasm();
   const found = await findAdapter();
   const wasm = { wasm: wasmReason === undefined };
   const wasmReasons = wasmReason === undefined ? [] : [wasmReason];
-  if (typeof found === "string") {
-    const reasons = [found, ...wasmReasons];
-    return { webgpu: false, f16: false, maxBufferBytes: 0, maxBindingBytes: 0, ...wasm, reasons };
+  if (ModelError.isModelError(found)) {
+    const reasons = [found.message, ...wasmReasons];
+    const obstacle = found.details["reason"] as GpuObstacle;
+    const none = { f16: false, maxBufferBytes: 0, maxBindingBytes: 0 };
+    return { webgpu: false, obstacle, ...none, ...wasm, reasons };
   }
-  const { vendor, architecture, description, isFallbackAdapter: isSoftware } = found.info;
+  const { vendor, architecture, description } = found.info;
+  const isSoftware = isSoftwareAdapter(found);
   const f16 = found.features.has("shader-f16");
   return {
     webgpu: true,
@@ -57,20 +65,12 @@ export async function checkDevice(): Promise<DeviceReport> {
   };
 }
 
-/** The adapter, or the reason why there is none. */
-async function findAdapter(): Promise<GPUAdapter | string> {
-  if (!globalThis.isSecureContext) {
-    return "The page is not a secure context: WebGPU needs https or localhost.";
-  }
-  if (!("gpu" in navigator)) return "This browser has no WebGPU (navigator.gpu is missing).";
-  try {
-    const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-    return (
-      adapter ?? "The browser offers no GPU adapter: it is switched off, blocked, or has crashed."
-    );
-  } catch (error) {
-    return `The browser refused a GPU adapter: ${String(error)}`;
-  }
+/** The adapter, or the error that says why there is none. */
+async function findAdapter(): Promise<GPUAdapter | ModelError> {
+  return requestAdapter().catch((error: unknown) => {
+    if (ModelError.isModelError(error)) return error;
+    throw error;
+  });
 }
 
 function whyNoWasm(): string | undefined {

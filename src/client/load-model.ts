@@ -2,6 +2,7 @@
 // until the model does; whatever fails, no worker is left behind.
 import { proxy } from "comlink";
 import type { Remote } from "comlink";
+import { abortable } from "../base/abort.ts";
 import { withoutUndefined } from "../base/check-values.ts";
 import { fail, ModelError } from "../base/errors.ts";
 import type { LoadProgress } from "../base/events.ts";
@@ -35,7 +36,7 @@ import { WorkerHandle } from "./worker-handle.ts";
 export async function loadModel(source: SourceInput, options: LoadOptions = {}): Promise<Model> {
   const plan = planLoad(source, options);
   options.signal?.throwIfAborted();
-  await checkBackend(plan);
+  await checkBackend(plan, options.signal);
   const listening = listen(plan, options.signal);
   const stored = await importModel(plan, listening);
   const supervisor = await Supervisor.start(
@@ -83,14 +84,15 @@ function listen({ onProgress }: LoadPlan, signal?: AbortSignal): Listening {
 }
 
 // Before gigabytes are downloaded for a device that is not there.
-async function checkBackend({ backend }: LoadPlan): Promise<void> {
+async function checkBackend({ backend }: LoadPlan, signal?: AbortSignal): Promise<void> {
   if (backend !== "webgpu") return;
-  const { webgpu, reasons } = await checkDevice();
+  const checking = checkDevice();
+  const { webgpu, obstacle, reasons } = await (signal ? abortable(checking, signal) : checking);
   if (webgpu) return;
   throw fail(
     "webgpu-unavailable",
     `${reasons.join(" ")} Small models also run with backend "wasm".`,
-    { reasons },
+    withoutUndefined({ reason: obstacle, reasons }),
   );
 }
 

@@ -1,8 +1,10 @@
-// The adapter and the one GPUDevice of a worker. Asks for everything the adapter has, so that graphs
+// The one GPUDevice of a worker, and what is known of it beforehand. Asks for everything the adapter has, so that graphs
 // and buffers are limited by the hardware and not by WebGPU's defaults. Knows nothing about tensors.
 import type { FloatType } from "../base/dtype.ts";
 import { fail } from "../base/errors.ts";
 import type { ModelError } from "../base/errors.ts";
+import { answered, describeAdapter, gpuUnavailable } from "../base/gpu-adapter.ts";
+import { isSoftwareAdapter, requestAdapter } from "../base/gpu-adapter.ts";
 
 /** What is known about a GPU without using it. Plain data. */
 export interface GpuFacts {
@@ -34,8 +36,6 @@ export interface Gpu {
 
 const WANTED_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
 
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|warp|basic render|software/i;
-
 /**
  * The adapter's facts, without keeping a device.
  *
@@ -56,20 +56,38 @@ export async function requestGpu(options: { readonly float?: FloatType } = {}): 
   const facts = factsOf(adapter);
   const float = options.float ?? (facts.hasShaderF16 ? "f16" : "f32");
   if (float === "f16" && !facts.hasShaderF16) {
-    throw unavailable(
+    throw gpuUnavailable(
+      "no-f16",
       `${facts.description} cannot compute in f16 (no shader-f16). Use float "f32".`,
     );
   }
-  const device = await adapter
-    .requestDevice({
-      label: "web-umm",
-      requiredFeatures: wantedFeatures(adapter),
-      requiredLimits: facts.limits,
-    })
-    .catch((error: unknown) => {
-      throw unavailable(`${facts.description} gave no device: ${String(error)}.`, error);
-    });
-  return watch(device, facts, float);
+  return watch(await requestDevice(adapter, facts), facts, float);
+}
+
+async function requestDevice(adapter: GPUAdapter, facts: GpuFacts): Promise<GPUDevice> {
+  const asked = adapter.requestDevice({
+    label: "web-umm",
+    requiredFeatures: wantedFeatures(adapter),
+    requiredLimits: facts.limits,
+  });
+  try {
+    return await answered(
+      () => asked,
+      (error) =>
+        gpuUnavailable(
+          "no-device",
+          `${facts.description} gave no device: ${String(error)}. Close other pages that use the GPU and load again.`,
+          error,
+        ),
+    );
+  } catch (error) {
+    // Nobody waits for one that comes late.
+    asked.then(
+      (device) => device.destroy(),
+      () => undefined,
+    );
+    throw error;
+  }
 }
 
 /** The error of everything that is asked of a device after it is gone. */
@@ -114,35 +132,14 @@ function wantedFeatures({ features, info }: GPUAdapter): GPUFeatureName[] {
   );
 }
 
-async function requestAdapter(): Promise<GPUAdapter> {
-  const gpu = typeof navigator === "undefined" ? undefined : (navigator.gpu as GPU | undefined);
-  if (!gpu) {
-    throw unavailable(
-      'This browser has no WebGPU (no navigator.gpu). Use a browser with WebGPU over https or localhost, or backend "wasm" for a small model.',
-    );
-  }
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) {
-    throw unavailable(
-      "This browser has WebGPU but gave no adapter: the GPU is blocked or switched off. Turn on hardware acceleration, update the graphics driver, or restart the browser.",
-    );
-  }
-  return adapter;
-}
-
-function unavailable(message: string, cause?: unknown): ModelError {
-  return fail("webgpu-unavailable", message, {}, cause);
-}
-
 function factsOf(adapter: GPUAdapter): GpuFacts {
-  const { info, features } = adapter;
-  const parts = [info.vendor, info.architecture, info.device, info.description];
-  const description = [...new Set(parts.filter((part) => part !== ""))].join(" ") || "unknown GPU";
+  const { features } = adapter;
+  const description = describeAdapter(adapter);
   const limits = limitsOf(adapter.limits);
   const { maxBufferSize = 0, maxStorageBufferBindingSize = 0 } = limits;
   return {
     description,
-    isSoftware: info.isFallbackAdapter || SOFTWARE.test(description),
+    isSoftware: isSoftwareAdapter(adapter),
     hasShaderF16: features.has("shader-f16"),
     hasSubgroups: features.has("subgroups"),
     maxTensorBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize),

@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { checkDevice } from "../../../src/client/check-device.ts";
 
-afterEach(() => void vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
 
 function stubBrowser(requestAdapter?: () => Promise<unknown>): void {
   vi.stubGlobal("isSecureContext", true);
@@ -42,16 +45,31 @@ describe("checkDevice", () => {
     expect(reasons.join(" ")).toMatch(/software adapter.*shader-f16/);
   });
 
-  test.each<[string, () => void, RegExp]>([
-    ["an insecure page", () => vi.stubGlobal("isSecureContext", false), /secure context/],
-    ["a browser without WebGPU", () => stubBrowser(), /no WebGPU/],
-    ["no adapter", () => stubBrowser(async () => null), /no GPU adapter/],
-    ["a refusal", () => stubBrowser(() => Promise.reject(new Error("blocked"))), /blocked/],
-  ])("gives the reason for %s", async (_, stub, reason) => {
+  test.each<[string, string, () => void, RegExp]>([
+    [
+      "an insecure page",
+      "insecure-page",
+      () => vi.stubGlobal("isSecureContext", false),
+      /secure context/,
+    ],
+    ["a browser without WebGPU", "no-webgpu", () => stubBrowser(), /no WebGPU/],
+    // An earlier test has seen an adapter.
+    ["an adapter that is gone", "blocked", () => stubBrowser(async () => null), /any more/],
+    ["a refusal", "refused", () => stubBrowser(() => Promise.reject(new Error("nay"))), /nay/],
+  ])("gives the reason for %s", async (_, obstacle, stub, reason) => {
     stub();
     const report = await checkDevice();
-    expect(report).toMatchObject({ webgpu: false, f16: false, maxBufferBytes: 0, wasm: true });
+    const none = { webgpu: false, obstacle, f16: false, maxBufferBytes: 0, wasm: true };
+    expect(report).toMatchObject(none);
     expect(report.reasons.join(" ")).toMatch(reason);
+  });
+
+  test("does not wait for ever for a browser that does not answer", async () => {
+    vi.useFakeTimers();
+    stubBrowser(() => new Promise(() => undefined));
+    const report = checkDevice();
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(await report).toMatchObject({ webgpu: false, obstacle: "silent" });
   });
 
   test("notices a policy against WebAssembly", async () => {

@@ -19,6 +19,7 @@ interface Page {
 
 const pages: Page[] = [];
 afterEach(() => {
+  vi.unstubAllGlobals();
   for (const { loaders, engines } of pages.splice(0)) {
     for (const worker of [...loaders, ...engines]) worker.terminate();
   }
@@ -118,7 +119,10 @@ describe("loadModel, refused", () => {
   test("refuses webgpu where there is none before it downloads", async () => {
     const { options, loaders } = page();
     const loading = loadModel("a/b", { ...options, backend: "webgpu" });
-    await expect(loading).rejects.toMatchObject({ code: "webgpu-unavailable" });
+    await expect(loading).rejects.toMatchObject({
+      code: "webgpu-unavailable",
+      details: { reason: "no-webgpu" },
+    });
     expect(loaders).toEqual([]);
   });
 
@@ -171,6 +175,18 @@ describe("loadModel, aborted", () => {
     abort();
     await outcome;
     await expectNoWorkers(made);
+  });
+
+  test("rejects while the browser does not say whether there is a GPU", async () => {
+    vi.stubGlobal("navigator", { gpu: { requestAdapter: () => new Promise(() => undefined) } });
+    const { options, loaders } = page();
+    const controller = new AbortController();
+    const asked = { ...options, backend: "webgpu", signal: controller.signal } as const;
+    const outcome = expect(loadModel("a/b", asked)).rejects.toBe("enough");
+    await nextTurn();
+    controller.abort("enough");
+    await outcome;
+    expect(loaders).toEqual([]);
   });
 
   test("rejects while the engine loads, and ends it", async () => {
