@@ -15,10 +15,16 @@ export type FetchLike = (url: string, init: RequestInit) => Promise<FetchAnswer>
 class LentAnswer {
   readonly #answer: FetchAnswer;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #ending: AbortSignal;
+  // Who borrows may be gone by then, and a body that nobody reads keeps its connection.
+  readonly #onEnd = (): void => void this.cancel().catch(() => undefined);
 
-  constructor(answer: FetchAnswer) {
+  constructor(answer: FetchAnswer, ending: AbortSignal) {
     this.#answer = answer;
     this.#reader = answer.body?.getReader();
+    this.#ending = ending;
+    if (ending.aborted) this.#onEnd();
+    else ending.addEventListener("abort", this.#onEnd);
   }
 
   head(): Pick<FetchAnswer, "status" | "type"> & { readonly headers: [string, string][] } {
@@ -29,10 +35,12 @@ class LentAnswer {
   // A copy moves: the chunk may be a view of memory that the application still uses.
   async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const chunk = (await this.#reader?.read())?.value;
+    if (!chunk) this.#ending.removeEventListener("abort", this.#onEnd);
     return chunk && moved(chunk.slice());
   }
 
   async cancel(): Promise<void> {
+    this.#ending.removeEventListener("abort", this.#onEnd);
     await this.#reader?.cancel();
   }
 }
@@ -44,11 +52,17 @@ export type LentFetch = (
   signal: AbortSignal,
 ) => Promise<LentAnswer & ProxyMarked>;
 
-/** Makes a `fetch` that a worker may call. */
-export function lendFetch(fetch: FetchLike): LentFetch & ProxyMarked {
-  return proxy(async (url: string, init: RequestInit, signal: AbortSignal) =>
-    proxy(new LentAnswer(await fetch(url, { ...init, signal }))),
-  );
+/**
+ * Makes a `fetch` that a worker may call.
+ *
+ * @param ending - aborts when nobody borrows any more: a worker that is ended, or dies, takes back nothing itself.
+ * Requests that are under way then end, and answers that are not read to their end are let go
+ */
+export function lendFetch(fetch: FetchLike, ending: AbortSignal): LentFetch & ProxyMarked {
+  return proxy(async (url: string, init: RequestInit, asked: AbortSignal) => {
+    const signal = AbortSignal.any([asked, ending]);
+    return proxy(new LentAnswer(await fetch(url, { ...init, signal }), ending));
+  });
 }
 
 /** The `fetch` that another thread lent. Rejects as that one does. */

@@ -98,7 +98,7 @@ async function checkBackend({ backend }: LoadPlan, signal?: AbortSignal): Promis
 
 type ImportCall = Parameters<Remote<Loader>["importModel"]>;
 
-function askLoader<T>(
+async function askLoader<T>(
   plan: LoadPlan,
   { onProgress, signal }: Listening,
   ask: (loader: Remote<Loader>, ...call: ImportCall) => Promise<T>,
@@ -107,15 +107,16 @@ function askLoader<T>(
   const { backend, memoryBudgetBytes } = plan;
   const device = withoutUndefined({ backend, memoryBudgetBytes });
   const request = { location, companions, quantization, device, ...withoutUndefined({ hubUrl }) };
-  return withLoader(
-    workers.loader,
-    (handle) =>
-      handle.call(
-        (loader, stop) => ask(loader, request, proxy(onProgress), stop, fetch && lendFetch(fetch)),
-        signal,
-      ),
-    signal,
-  );
+  const end = new AbortController();
+  const lent = fetch && lendFetch(fetch, end.signal);
+  const call = (handle: WorkerHandle<Loader>): Promise<T> =>
+    handle.call((loader, stop) => ask(loader, request, proxy(onProgress), stop, lent), signal);
+  try {
+    return await withLoader(workers.loader, call, signal);
+  } finally {
+    // The loader may be gone by now: what it has asked for ends here.
+    end.abort();
+  }
 }
 
 // A stored model that turns out to be damaged is fetched again where it is, once.

@@ -1,5 +1,5 @@
 import { expose, wrap } from "comlink";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { installWire } from "../../../src/base/wire.ts";
 import type { FetchAnswer, FetchLike, LentFetch } from "../../../src/base/wire-fetch.ts";
 import { collectGarbage } from "../../support/collect-garbage.ts";
@@ -9,11 +9,11 @@ const ports: MessagePort[] = [];
 afterEach(() => ports.splice(0).forEach((port) => port.close()));
 
 /** The fetch as a worker sees it. */
-function across(fetch: FetchLike): FetchLike {
+function across(fetch: FetchLike, ending = new AbortController().signal): FetchLike {
   installWire();
   const { port1, port2 } = new MessageChannel();
   ports.push(port1, port2);
-  expose(lendFetch(fetch), port1);
+  expose(lendFetch(fetch, ending), port1);
   return borrowFetch(wrap<LentFetch>(port2));
 }
 
@@ -81,5 +81,53 @@ describe("borrowFetch", () => {
     const answer = fetch("https://a.example/x", { signal: controller.signal });
     setTimeout(() => controller.abort());
     await expect(answer).rejects.toMatchObject({ name: "AbortError" });
+  });
+});
+
+describe("lendFetch, over", () => {
+  test("ends requests that are under way, and refuses later ones", async () => {
+    const end = new AbortController();
+    const seen: AbortSignal[] = [];
+    const fetch = across((_, { signal }) => {
+      if (signal) seen.push(signal);
+      signal?.throwIfAborted();
+      return new Promise((_resolve, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason));
+      });
+    }, end.signal);
+    const early = fetch("https://a.example/x", {});
+    const outcome = expect(early).rejects.toMatchObject({ name: "AbortError" });
+    await vi.waitFor(() => expect(seen.length).toBe(1));
+    end.abort();
+    await outcome;
+    await expect(fetch("https://a.example/y", {})).rejects.toMatchObject({ name: "AbortError" });
+  });
+
+  test.each(["begun", "not begun"])("lets a body go whose reading is %s", async (reading) => {
+    const end = new AbortController();
+    const cancel = vi.fn();
+    const source = new ReadableStream<Uint8Array<ArrayBuffer>>(
+      { pull: (controller) => controller.enqueue(Uint8Array.of(1)), cancel },
+      { highWaterMark: 0 },
+    );
+    const { body } = await across(async () => new Response(source), end.signal)(
+      "https://a.example/x",
+      {},
+    );
+    if (reading === "begun") await body?.getReader().read();
+    expect(cancel).not.toHaveBeenCalled();
+    end.abort();
+    expect(cancel).toHaveBeenCalledTimes(1);
+  });
+
+  test("lets an answer go that comes too late", async () => {
+    const end = new AbortController();
+    const cancel = vi.fn();
+    const fetch = across(async () => {
+      end.abort();
+      return new Response(new ReadableStream({ cancel }));
+    }, end.signal);
+    await fetch("https://a.example/x", {});
+    expect(cancel).toHaveBeenCalledTimes(1);
   });
 });

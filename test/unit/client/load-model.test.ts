@@ -212,3 +212,35 @@ describe("loadModel, aborted", () => {
     expect((await other).family).toBe("fake");
   });
 });
+
+describe("a fetch of the application", () => {
+  test.each<[string, (made: Page, controller: AbortController) => void]>([
+    ["is aborted", (_, controller) => controller.abort("enough")],
+    ["loses its loader", ({ loaders }) => loaders[0]?.crash("out of memory")],
+  ])("ends with the load when that %s", async (_, happens) => {
+    const made = page();
+    const controller = new AbortController();
+    const signals: AbortSignal[] = [];
+    const fetch = (_url: string, { signal }: RequestInit): Promise<never> => {
+      if (signal) signals.push(signal);
+      return new Promise(() => undefined);
+    };
+    const loading = loadModel("a/b", { ...made.options, fetch, signal: controller.signal });
+    const outcome = expect(loading).rejects.toBeDefined();
+    await vi.waitFor(() => expect(signals.length).toBe(1));
+    happens(made, controller);
+    await outcome;
+    expect(signals[0]?.aborted).toBe(true);
+  });
+
+  test.each<[string, string]>([
+    ["is done", "a/b"],
+    ["fails", "a/missing"],
+  ])("keeps no answer open when the load %s", async (_, id) => {
+    const { options } = page();
+    const cancel = vi.fn();
+    const fetch = async (): Promise<Response> => new Response(new ReadableStream({ cancel }));
+    await loadModel(id, { ...options, fetch }).catch(() => undefined);
+    expect(cancel).toHaveBeenCalledTimes(1);
+  });
+});
