@@ -10,6 +10,7 @@ import {
 import type { CheckedMessage } from "../base/check-options.ts";
 import { withoutUndefined } from "../base/check-values.ts";
 import type { RunEvent, TaskResult, TextDeltaEvent, TextResult } from "../base/events.ts";
+import { importPart } from "../base/import-part.ts";
 import type {
   ContentPartInput,
   ConverseOptions,
@@ -164,6 +165,9 @@ async function decodeMessages(
 
 // Fetched when a picture is handed in: most of a page's calls have none.
 async function decode(image: ImageInput, signal?: AbortSignal): Promise<Pixels> {
-  const { decodeImage } = await import("../pixels/decode-image.ts");
+  const { decodeImage } = await importPart(
+    "the decoder of pictures",
+    () => import("../pixels/decode-image.ts"),
+  );
   return decodeImage(image, signal ? { signal } : {});
 }

@@ -208,7 +208,7 @@ function gaveUp(loss: unknown): unknown {
   const attempts = WAITS_MS.length;
   return fail(
     loss.code,
-    `The GPU did not come back after ${attempts} attempts: ${loss.message} Reload the page; if that does ` +
+    `The model did not come back after ${attempts} attempts: ${loss.message} Reload the page; if that does ` +
       "not help, restart the browser.",
     { ...loss.details, attempts },
     loss,

@@ -7,6 +7,7 @@ import jspiModule from "onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url&no-i
 import jspiWasm from "onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url&no-inline";
 import cpuModule from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url&no-inline";
 import cpuWasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url&no-inline";
+import { importPart } from "../base/import-part.ts";
 import type * as OrtNamespace from "onnxruntime-web";
 
 /** What onnxruntime-web exports. */
@@ -50,7 +51,7 @@ export function exclusive<T>(call: () => Promise<T>): Promise<T> {
 }
 
 async function importBuild(build: OrtBuild): Promise<Ort> {
-  const ort = await IMPORTS[build]();
+  const ort = await importPart(`onnxruntime's ${build} build`, IMPORTS[build]);
   // One thread: threads need cross-origin isolation, which most pages that embed the library lack.
   ort.env.wasm.numThreads = 1;
   // Errors are thrown; the console is the page's.

@@ -124,8 +124,11 @@ describe("a model that comes back", () => {
     await page.model.dispose();
   });
 
-  test("comes back at the second attempt", async () => {
-    const page = await load({ stopAfter: 1 }, { loadError: GONE });
+  test.each([
+    ["no adapter", GONE],
+    ["code that cannot be loaded", fail("download-failed", "Offline.", { part: "family fake" })],
+  ])("comes back at the second attempt, after %s", async (_, loadError) => {
+    const page = await load({ stopAfter: 1 }, { loadError });
     const run = page.model.generateText(say("later"));
     await pass(10);
     page.fakes[0]?.lose("crash");
