@@ -201,6 +201,7 @@ const MAY_PASS: ReadonlySet<string> = new Set([
   "webgpu-unavailable",
   "out-of-memory",
   "download-failed",
+  "storage-unavailable",
 ]);
 
 function gaveUp(loss: unknown): unknown {

@@ -12,10 +12,10 @@ import { Residency } from "../session/residency.ts";
 import { WeightBank } from "../session/weight-bank.ts";
 import type { Manifest } from "../weights/manifest.ts";
 import { readTensors } from "../weights/read-model.ts";
-import { openHandedStore, openStore } from "../weights/store.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
 import type { LoadedModel, LoadRequest } from "./engine.ts";
 import { manifestModel } from "./known-model.ts";
+import { openStored } from "./open-stored.ts";
 
 /** How long a hint of the browser is waited for. */
 const ANSWER_MS = 1_000;
@@ -23,8 +23,8 @@ const ANSWER_MS = 1_000;
 /**
  * Brings a stored model to this worker's device.
  *
- * @throws ModelError weights-corrupt when the model is not stored or damaged, webgpu-unavailable,
- * out-of-memory, checkpoint-invalid; the signal's reason
+ * @throws ModelError weights-corrupt when the model is not stored or damaged, storage-unavailable when the store
+ * does not open, webgpu-unavailable, out-of-memory, checkpoint-invalid; the signal's reason
  */
 export async function loadStages(
   request: LoadRequest,
@@ -32,7 +32,7 @@ export async function loadStages(
   signal: AbortSignal,
 ): Promise<LoadedModel> {
   const started = performance.now();
-  const store = request.handed ? openHandedStore(request.handed) : await openStore();
+  const store = await openStored(request.handed);
   const manifest = await store.readManifest(request.manifestKey);
   if (manifest === undefined) {
     throw fail("weights-corrupt", "The model is not stored any more. Load it again.");

@@ -127,6 +127,7 @@ describe("a model that comes back", () => {
   test.each([
     ["no adapter", GONE],
     ["code that cannot be loaded", fail("download-failed", "Offline.", { part: "family fake" })],
+    ["a store that does not open", fail("storage-unavailable", "No answer.")],
   ])("comes back at the second attempt, after %s", async (_, loadError) => {
     const page = await load({ stopAfter: 1 }, { loadError });
     const run = page.model.generateText(say("later"));
