@@ -18,7 +18,7 @@ import { planLoad } from "./load-options.ts";
 import { Model } from "./model.ts";
 import { withLoader } from "./shared-loader.ts";
 import { Supervisor } from "./supervisor.ts";
-import type { Life } from "./supervisor.ts";
+import type { Before, Life } from "./supervisor.ts";
 import { WorkerHandle } from "./worker-handle.ts";
 
 /**
@@ -41,7 +41,7 @@ export async function loadModel(source: SourceInput, options: LoadOptions = {}):
   const stored = await importModel(plan, listening);
   const supervisor = await Supervisor.start(
     {
-      start: (signal, last) => startLife(plan, stored, listen(plan, signal), last),
+      start: (signal, before) => startLife(plan, stored, listen(plan, signal), before),
       onLoss: (reason) => plan.onProgress({ phase: "recover", file: reason, ...NO_BYTES }),
     },
     listening.signal,
@@ -119,20 +119,31 @@ async function askLoader<T>(
   }
 }
 
-// A stored model that turns out to be damaged is fetched again where it is, once.
+// A stored model that turns out to be damaged is fetched again where it is, once: here, or in the life before.
 async function startLife(
   plan: LoadPlan,
   stored: ImportOutcome,
   listening: Listening,
-  last?: ModelInfo,
+  before?: Before,
 ): Promise<Life> {
-  try {
-    return await startEngine(plan, stored, listening, last);
-  } catch (error) {
-    if (!ModelError.isModelError(error) || error.code !== "weights-corrupt") throw error;
-    await askLoader(plan, listening, (loader, ...call) => loader.repairModel(...call));
-    return startEngine(plan, stored, listening, last);
+  const start = (): Promise<Life> => startEngine(plan, stored, listening, before?.info);
+  const repair = (): Promise<void> =>
+    askLoader(plan, listening, (loader, ...call) => loader.repairModel(...call));
+  if (isDamage(before?.end)) {
+    await repair();
+    return start();
   }
+  try {
+    return await start();
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    await repair();
+    return start();
+  }
+}
+
+function isDamage(error: unknown): boolean {
+  return ModelError.isModelError(error) && error.code === "weights-corrupt";
 }
 
 async function startEngine(

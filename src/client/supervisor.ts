@@ -19,10 +19,16 @@ export interface Life {
   readonly info: ModelInfo;
 }
 
+/** What the last life was, and what ended it. */
+export interface Before {
+  readonly info?: ModelInfo | undefined;
+  readonly end: unknown;
+}
+
 /** How lives begin, and who is told. */
 export interface Supervised {
-  /** Starts a worker that loads the model; `last` tells what the one before it was. */
-  start(signal: AbortSignal, last?: ModelInfo): Promise<Life>;
+  /** Starts a worker that loads the model. */
+  start(signal: AbortSignal, before?: Before): Promise<Life>;
   /** Told before each attempt to come back. */
   onLoss(reason: string): void;
 }
@@ -41,6 +47,9 @@ const DISPOSE_DEADLINE_MS = 1_000;
 
 /** Times that one run is begun. A run that loses the device each time is why it is lost. */
 const MAX_ATTEMPTS = 1 + WAITS_MS.length;
+
+/** Times that weights are repaired for one run: what is damaged again at once is not worth a third look. */
+const MAX_REPAIRS = 1;
 
 /** The engine of one model, through all its lives. */
 export class Supervisor {
@@ -111,7 +120,7 @@ export class Supervisor {
     replay: Replay,
     signal: AbortSignal,
   ): Promise<RunOutcome["result"]> {
-    for (;;) {
+    for (let repairs = 0; ;) {
       const { engine } = await abortable(this.#life, signal);
       try {
         const { result, info } = await this.#attempt(engine, task, replay, signal);
@@ -124,8 +133,11 @@ export class Supervisor {
         // Nobody knows which buffers are left of a worker whose memory ran out.
         const isFull = error.code === "out-of-memory" && error.details["exhausted"] === true;
         const isLost = error.code === "device-lost" && error.details["retryable"] !== true;
-        if (isFull || isLost) engine.end(error);
-        if (!isLost || replay.attempts === MAX_ATTEMPTS) throw error;
+        // Found in a stage that came back from the store: the next life begins with a repair.
+        const isDamaged = error.code === "weights-corrupt";
+        if (isFull || isLost || isDamaged) engine.end(error);
+        const mayGoOn = isLost || (isDamaged && repairs++ < MAX_REPAIRS);
+        if (!mayGoOn || replay.attempts === MAX_ATTEMPTS) throw error;
       }
     }
   }
@@ -152,7 +164,8 @@ export class Supervisor {
     for (let why = loss; ;) {
       if (why !== undefined) await this.#waitAfter(why, signal);
       try {
-        const life = await this.#supervised.start(signal, this.#info);
+        const before = why === undefined ? undefined : { info: this.#info, end: loss ?? why };
+        const life = await this.#supervised.start(signal, before);
         this.#watch(life);
         return life;
       } catch (error) {

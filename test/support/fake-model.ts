@@ -47,6 +47,8 @@ export interface FakeModel extends EngineParts {
 export interface FakeFaults {
   /** Its runs wait for ever, deaf to their signal, after this many events. */
   readonly stopAfter?: number;
+  /** What its runs then throw in place of waiting. */
+  readonly runError?: Error;
   /** It writes in capitals and draws in black: another GPU. */
   readonly isOther?: boolean;
   /** Its load fails with this. */
@@ -96,9 +98,10 @@ const PROGRESS = { phase: "read", file: "weights", totalBytes: 10, bytesPerSecon
 
 async function* faulty(
   run: AsyncGenerator<RunEvent, TaskResult, undefined>,
-  { stopAfter = Infinity, isOther = false }: FakeFaults,
+  { stopAfter = Infinity, isOther = false, runError }: FakeFaults,
 ): AsyncGenerator<RunEvent, TaskResult, undefined> {
   for (let events = 0; ; events++) {
+    if (events === stopAfter && runError) throw runError;
     if (events === stopAfter) await new Promise(() => undefined);
     const next = await run.next();
     if (next.done) return next.value;

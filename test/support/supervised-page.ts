@@ -6,6 +6,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { Loader } from "../../src/engine/loader.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { fakeLoader } from "./fake-loader.ts";
+import type { FakeLoader } from "./fake-loader.ts";
 import { fakeModel } from "./fake-model.ts";
 import type { FakeFaults, FakeModel } from "./fake-model.ts";
 import { fakeWorker } from "./fake-worker.ts";
@@ -17,6 +18,8 @@ export interface Page {
   readonly engines: FakeWorker[];
   readonly fakes: FakeModel[];
   readonly progress: LoadProgress[];
+  /** What its loaders did. */
+  readonly stored: FakeLoader["log"];
 }
 
 const started: FakeWorker[] = [];
@@ -58,8 +61,9 @@ export async function load(...lives: readonly FakeFaults[]): Promise<Page> {
     started.push(worker);
     return worker;
   };
+  const parts = fakeLoader();
   const workers = {
-    loader: () => start(new Loader(fakeLoader())),
+    loader: () => start(new Loader(parts)),
     engine() {
       const fake = fakeModel(lives[fakes.length]);
       fakes.push(fake);
@@ -73,5 +77,5 @@ export async function load(...lives: readonly FakeFaults[]): Promise<Page> {
   // A rejection is the test's own business.
   loading.catch(() => undefined);
   await pass(100);
-  return { model: await loading, engines, fakes, progress };
+  return { model: await loading, engines, fakes, progress, stored: parts.log };
 }
