@@ -10,6 +10,7 @@ import type {
   GenerateTextOptions,
 } from "../base/options.ts";
 import type { Capabilities } from "../base/requests.ts";
+import { isPersistenceGranted } from "./ask-persistence.ts";
 import { converseCall, editImageCall, generateImageCall, generateTextCall } from "./calls.ts";
 import type { Call, CallKind } from "./calls.ts";
 import type { ConverseEvent, ConverseOutput, DrawEvent, DrawOutput } from "./outputs.ts";
@@ -46,7 +47,10 @@ export class Model implements AsyncDisposable {
 
   /** Device, sizes, memory and counters, as of the end of the last run; and how often it came back. */
   get info(): ModelInfo {
-    return this.#supervisor.info;
+    const { storage, ...info } = this.#supervisor.info;
+    // The engine asked before the user had answered.
+    const isPersistent = storage.kind === "indexeddb" && isPersistenceGranted();
+    return { ...info, storage: isPersistent ? { ...storage, isPersistent } : storage };
   }
 
   /**

@@ -107,6 +107,52 @@ describe("loadModel", () => {
   });
 });
 
+describe("loadModel, with something to keep", () => {
+  afterEach(() => void vi.resetModules());
+
+  /** The library on a page that has asked for nothing yet, and what it asks the browser. */
+  async function freshPage() {
+    let answer: ((granted: boolean) => void) | undefined;
+    const asked = new Promise<boolean>((resolve) => void (answer = resolve));
+    const persist = vi.fn(() => asked);
+    vi.stubGlobal("navigator", { storage: { persist } });
+    vi.resetModules();
+    const { loadModel: load } = await import("../../../src/client/load-model.ts");
+    return { load, persist, answer: (granted: boolean) => answer?.(granted) };
+  }
+
+  test("asks the browser to keep it at the first byte of the first download", async () => {
+    const { load, persist } = await freshPage();
+    const { options } = page();
+    const asked: [string, number][] = [];
+    const onProgress = ({ phase }: LoadProgress): void => {
+      asked.push([phase, persist.mock.calls.length]);
+    };
+    await load("a/b", { ...options, onProgress });
+    expect(asked[0]).toEqual(["download", 1]);
+    await load("a/b", { ...options, onProgress });
+    await load("a/c", { ...options, onProgress });
+    expect(persist).toHaveBeenCalledTimes(1);
+  });
+
+  test("asks nothing where all is stored", async () => {
+    const { options } = page();
+    await loadModel("a/b", options);
+    const { load, persist } = await freshPage();
+    await load("a/b", options);
+    expect(persist).not.toHaveBeenCalled();
+  });
+
+  test.each([true, false])("tells the answer %s, also one that comes late", async (granted) => {
+    const { load, answer } = await freshPage();
+    const model = await load("a/b", page().options);
+    expect(model.info.storage).toEqual({ kind: "indexeddb", isPersistent: false });
+    answer(granted);
+    await nextTurn();
+    expect(model.info.storage).toEqual({ kind: "indexeddb", isPersistent: granted });
+  });
+});
+
 describe("loadModel, refused", () => {
   test("tells caller mistakes before it starts a worker", async () => {
     const { options, loaders } = page();
