@@ -203,7 +203,7 @@ export class Supervisor {
   #mayPass(error: unknown): boolean {
     if (!ModelError.isModelError(error)) return false;
     const { code, details } = error;
-    if (this.#info) return MAY_PASS.has(code);
+    if (this.#info || this.#losses > 0) return MAY_PASS.has(code);
     // The first time, only a lost device: a worker that does not even start will not do so later.
     return code === "device-lost" && details["worker"] === undefined;
   }
@@ -220,11 +220,14 @@ const MAY_PASS: ReadonlySet<string> = new Set([
 function gaveUp(loss: unknown): unknown {
   if (!ModelError.isModelError(loss)) return loss;
   const attempts = WAITS_MS.length;
+  const { code, message, details } = loss;
+  // A new worker cannot know that there was an adapter before.
+  const isBlocked = code === "webgpu-unavailable" && details["reason"] === "no-adapter";
   return fail(
-    loss.code,
-    `The model did not come back after ${attempts} attempts: ${loss.message} Reload the page; if that does ` +
+    code,
+    `The model did not come back after ${attempts} attempts: ${message} Reload the page; if that does ` +
       "not help, restart the browser.",
-    { ...loss.details, attempts },
+    { ...details, ...(isBlocked ? { reason: "blocked" } : {}), attempts },
     loss,
   );
 }

@@ -10,7 +10,7 @@ beforeEach(startClock);
 afterEach(endPages);
 
 const LOST = fail("device-lost", "The GPU stopped working.", { reason: "again" });
-const GONE = fail("webgpu-unavailable", "There is no adapter.");
+const GONE = fail("webgpu-unavailable", "There is no adapter.", { reason: "no-adapter" });
 const draw = { prompt: "a circle", seed: 3, previewEvery: 1 } as const;
 const say = (content: string) => ({ messages: [{ role: "user", content } as const] });
 
@@ -116,7 +116,10 @@ describe("a model that comes back", () => {
     }
     expect(lives).toEqual([1, 2, 2, 3, 3, 4]);
     await pass(60_000);
-    const refused = { code: "webgpu-unavailable", details: { attempts: 3 } };
+    const refused = {
+      code: "webgpu-unavailable",
+      details: { reason: "blocked", attempts: 3 },
+    };
     for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason: refused });
     await expect(page.model.generateText(say("b"))).rejects.toMatchObject(refused);
     expect(page.engines.length).toBe(4);
@@ -229,52 +232,6 @@ describe("a model that comes back", () => {
   });
 });
 
-describe("weights that turn out to be damaged in a run", () => {
-  const damage = { runError: fail("weights-corrupt", "A piece has another hash.") };
-  const repairs = ({ stored }: Page): number =>
-    stored.filter((line) => line.startsWith("repair")).length;
-
-  test.each([0, 1, 2, 3])("are repaired, and the run goes on after %i events", async (at) => {
-    const undisturbed = await (await load()).model.generateImage(draw);
-    const page = await load({ stopAfter: at, ...damage });
-    const run = page.model.generateImage(draw);
-    const told: string[] = [];
-    const listening = (async () => {
-      for await (const { type } of run) told.push(type);
-    })();
-    await pass(2_000);
-    const { images, latents } = await run;
-    await listening;
-    expect(told).toEqual(["step", "preview", "image"]);
-    expect(images[0]?.imageData).toEqual(undisturbed.images[0]?.imageData);
-    expect(latents).toEqual(undisturbed.latents);
-    expect(repairs(page)).toBe(1);
-    expect(page.engines.map(({ isTerminated }) => isTerminated)).toEqual([true, false]);
-  });
-
-  test("are repaired once for a run, and once more for the next", async () => {
-    const page = await load(...Array.from({ length: 3 }, () => ({ stopAfter: 1, ...damage })));
-    const run = page.model.generateText(say("first"));
-    const outcome = expect(run).rejects.toMatchObject({ code: "weights-corrupt" });
-    await pass(8_000);
-    await outcome;
-    expect(repairs(page)).toBe(2);
-    const next = page.model.generateText(say("next"));
-    await pass(20_000);
-    expect((await next).text).toBe("next");
-    expect(repairs(page)).toBe(3);
-  });
-
-  test("are repaired by a later attempt, where the first meets no network", async () => {
-    const offline = { loadError: fail("download-failed", "Offline.") };
-    const page = await load({ stopAfter: 1, ...damage }, offline);
-    const run = page.model.generateText(say("later"));
-    await pass(8_000);
-    expect((await run).text).toBe("later");
-    expect(repairs(page)).toBe(2);
-  });
-});
-
 describe("a run that comes back as another one", () => {
   test.each([
     ["a text", (model: Model) => model.generateText(say("abc"))],
@@ -305,6 +262,14 @@ describe("a run that comes back as another one", () => {
 });
 
 describe("a model whose first load loses the device", () => {
+  test("is loaded by a later attempt, where the browser gives no device for a moment", async () => {
+    const loading = load({ loadError: LOST }, { loadError: GONE });
+    await pass(7_000);
+    const { model, engines } = await loading;
+    expect(engines.length).toBe(3);
+    expect(model.info.recoveries).toBe(0);
+  });
+
   test("is loaded by the next attempt", async () => {
     const loading = load({ loadError: LOST });
     await pass(2_000);
