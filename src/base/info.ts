@@ -21,7 +21,7 @@ export interface TrafficInfo {
 /** Where a model's weights are kept. */
 export interface StorageInfo {
   readonly kind: "indexeddb" | "memory";
-  /** What the browser answered when it was asked not to clear this origin by itself. */
+  /** Whether the browser does not clear this origin by itself, by what it has answered until now. */
   readonly isPersistent: boolean;
   /** Why nothing is kept beyond this page; absent when it is. */
   readonly note?: string;
@@ -34,6 +34,8 @@ export interface ModelInfo {
   readonly backend: "webgpu" | "wasm";
   /** Adapter vendor, architecture and description, or "wasm". */
   readonly device: string;
+  /** The GPU is an emulator on the CPU: correct, and slow. */
+  readonly isSoftware: boolean;
   /** Type the graphs compute in. */
   readonly dtype: FloatType;
   readonly quantization: Quantization;

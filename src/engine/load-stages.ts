@@ -133,12 +133,13 @@ function modelInfo(
   load: Pick<ModelInfo, "storage" | "loadSeconds">,
 ): ModelInfo {
   const { runtime, draw } = stages;
-  const { backend, device, float, memory, counters } = runtime;
+  const { backend, device, isSoftware, float, memory, counters } = runtime;
   return {
     family,
     capabilities,
     backend,
     device,
+    isSoftware,
     dtype: float,
     quantization: manifest.quantization,
     storedBytes: manifest.totalBytes,

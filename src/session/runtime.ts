@@ -80,6 +80,8 @@ export interface Runtime {
   readonly float: FloatType;
   /** Human readable device: adapter vendor, architecture, description; "wasm" without one. */
   readonly device: string;
+  /** The device is an emulator of a GPU. */
+  readonly isSoftware: boolean;
   readonly counters: Counters;
   readonly memory: MemoryUse;
   /** Largest bytes of one tensor on this device. */

@@ -42,6 +42,7 @@ class WasmRuntime implements Runtime {
   readonly backend = "wasm";
   readonly float = "f32";
   readonly device = "wasm";
+  readonly isSoftware = false;
   readonly maxTensorBytes = MAX_CPU_TENSOR_BYTES;
   readonly counters: { -readonly [Name in keyof Counters]: number } = {
     readbacks: 0,

@@ -62,6 +62,7 @@ class WebGpuRuntime implements Runtime {
   readonly backend = "webgpu";
   readonly float: FloatType;
   readonly device: string;
+  readonly isSoftware: boolean;
   readonly maxTensorBytes: number;
   readonly counters: Counters;
   readonly memory = new MemoryMeter();
@@ -77,6 +78,7 @@ class WebGpuRuntime implements Runtime {
     this.#gpu = gpu;
     this.float = gpu.float;
     this.device = facts.isSoftware ? `${facts.description} (software)` : facts.description;
+    this.isSoftware = facts.isSoftware;
     this.maxTensorBytes = facts.maxTensorBytes;
     this.lost = gpu.lost;
     this.#traffic = new Traffic(device);

@@ -15,6 +15,7 @@ export function fakeInfo(runs = 0): ModelInfo {
     capabilities: { generateText: true, generateImage: true, editImage: false, converse: false },
     backend: "wasm",
     device: "none",
+    isSoftware: false,
     dtype: "f32",
     quantization: "q4",
     storedBytes: 1000,

@@ -34,6 +34,7 @@ export function createFakeRuntime(backend: "webgpu" | "wasm" = "webgpu"): FakeRu
     backend,
     float: "f32",
     device: "fake",
+    isSoftware: false,
     counters,
     memory: { tensorBytes: 0, peakTensorBytes: 0 },
     maxTensorBytes: 2 ** 31,
