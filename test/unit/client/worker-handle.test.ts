@@ -115,6 +115,18 @@ describe("WorkerHandle, dead", () => {
     await expect(late).rejects.toMatchObject({ code: "device-lost" });
   });
 
+  test("a message that cannot be read ends it, since an answer may be lost", async () => {
+    const { handle, worker } = await start();
+    const call = handle.call((remote, signal) => remote.wait(signal));
+    const outcome = expect(call).rejects.toMatchObject({
+      code: "device-lost",
+      details: { reason: "it sent what cannot be read" },
+    });
+    worker.dispatchEvent(new MessageEvent("messageerror"));
+    await outcome;
+    expect(worker.isTerminated).toBe(true);
+  });
+
   test("a silent worker is ended and reported", async () => {
     const { handle, worker } = await start();
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
