@@ -11,6 +11,12 @@ const BEAT_MS = 5_000;
 const MAX_MISSED_BEATS = 12;
 
 /**
+ * The same for a worker that has nothing to do when it is asked: it only has to come to its messages. Without this
+ * one that died or froze between two calls would be found a minute after the next.
+ */
+const MAX_MISSED_IDLE_BEATS = 2;
+
+/**
  * Beats without a sign of work until a call counts as stuck: ten minutes. A worker whose device hangs still
  * answers, but its work never ends. The longest quiet work is one stage compiled, or one step, in software.
  */
@@ -23,6 +29,7 @@ export class Heartbeat {
   readonly #expectsSigns: boolean;
   #waiting = 0;
   #missed = 0;
+  #patience = MAX_MISSED_BEATS;
   #quiet = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -45,6 +52,12 @@ export class Heartbeat {
     this.#quiet = 0;
   }
 
+  /** Asks a thread that has nothing to do, right before it is given work: no work can keep it from answering. */
+  knock(): void {
+    this.#patience = MAX_MISSED_IDLE_BEATS;
+    void this.#ask();
+  }
+
   /** Beats until `work` is settled. */
   async during<T>(work: Promise<T>): Promise<T> {
     this.#waiting += 1;
@@ -58,7 +71,7 @@ export class Heartbeat {
   }
 
   #beat(): void {
-    if (this.#missed === MAX_MISSED_BEATS) this.#report("did not answer", MAX_MISSED_BEATS);
+    if (this.#missed === this.#patience) this.#report("did not answer", this.#patience);
     else if (this.#quiet === MAX_QUIET_BEATS) this.#report("got nowhere", MAX_QUIET_BEATS);
     this.#missed += 1;
     if (this.#expectsSigns) this.#quiet += 1;
@@ -73,12 +86,14 @@ export class Heartbeat {
   async #ask(): Promise<void> {
     await this.#ping();
     this.#missed = 0;
+    this.#patience = MAX_MISSED_BEATS;
   }
 
   #stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#missed = 0;
+    this.#patience = MAX_MISSED_BEATS;
     this.#quiet = 0;
   }
 }

@@ -48,6 +48,8 @@ export class WorkerHandle<Api extends Answering> {
   readonly #onError = ({ message }: ErrorEvent): void => this.#die(message || NO_MESSAGE);
   readonly #onUnreadable = (): void => this.#die("it sent what cannot be read");
   #hasStarted = false;
+  /** Answers that the worker owes, also of calls that nobody waits for any more. */
+  #owed = 0;
 
   /**
    * Starts a worker and waits until it answers.
@@ -115,8 +117,9 @@ export class WorkerHandle<Api extends Answering> {
     // Before anything else that listens: the worker hears of the abort before the call is let go.
     const cross = (): void => crossing.abort();
     signal?.addEventListener("abort", cross, { once: true });
+    if (this.#hasStarted && this.#owed === 0) this.#heartbeat.knock();
     try {
-      const answer = abortable(use(this.#remote, crossing.signal), this.#end.signal);
+      const answer = abortable(this.#counted(use(this.#remote, crossing.signal)), this.#end.signal);
       return await this.#heartbeat.during(signal ? abortable(answer, signal) : answer);
     } finally {
       signal?.removeEventListener("abort", cross);
@@ -135,6 +138,15 @@ export class WorkerHandle<Api extends Answering> {
     this.#worker.removeEventListener("messageerror", this.#onUnreadable);
     this.#remote[releaseProxy]();
     this.#answering[releaseProxy]();
+  }
+
+  async #counted<T>(answer: Promise<T>): Promise<T> {
+    this.#owed += 1;
+    try {
+      return await answer;
+    } finally {
+      this.#owed -= 1;
+    }
   }
 
   async #started(signal?: AbortSignal): Promise<void> {

@@ -130,12 +130,40 @@ describe("WorkerHandle, dead", () => {
   test("a silent worker is ended and reported", async () => {
     const { handle, worker } = await start();
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
-    worker.hang();
     const call = handle.call((remote, signal) => remote.wait(signal));
     const outcome = expect(call).rejects.toThrow("did not answer for 60 s");
+    await nextTurn();
+    worker.hang();
     await vi.advanceTimersByTimeAsync(65_000);
     await outcome;
     expect(worker.isTerminated).toBe(true);
+  });
+
+  test("one that fell silent with nothing to do is found soon after the next call", async () => {
+    const { handle, worker } = await start();
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    worker.hang();
+    const call = handle.call((remote) => remote.add(1, 1));
+    const outcome = expect(call).rejects.toThrow("did not answer for 10 s");
+    await vi.advanceTimersByTimeAsync(15_000);
+    await outcome;
+    expect(worker.isTerminated).toBe(true);
+  });
+
+  test("one that still works at what nobody waits for has its minute", async () => {
+    const { handle, worker } = await start();
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const controller = new AbortController();
+    const given = handle.call((remote) => remote.collect(), controller.signal);
+    worker.hang();
+    controller.abort("enough");
+    await expect(given).rejects.toBe("enough");
+    const call = handle.call((remote) => remote.add(1, 1));
+    const outcome = expect(call).rejects.toThrow("did not answer for 60 s");
+    await vi.advanceTimersByTimeAsync(55_000);
+    expect(worker.isTerminated).toBe(false);
+    await vi.advanceTimersByTimeAsync(10_000);
+    await outcome;
   });
 
   test("end rejects what waits with its reason", async () => {
