@@ -32,12 +32,16 @@ export interface DrawReport {
 export interface FaultPage {
   /** Loads the model anew; `clear` deletes what is stored before. */
   load(url: string, backend: BackendKind, clear?: boolean): Promise<ModelInfo>;
+  /** As `load`, of a stored model, on a GPU that is lost the first time that the load comes to a phase. */
+  loadAndLose(url: string, phase: LoadPhase): Promise<ModelInfo>;
   draw(request: DrawRequest): Promise<DrawReport>;
   /** Makes an accident happen now. */
   suffer(accident: Accident): void;
   /** Settles when the model has come back this often. */
   recovered(times: number): Promise<void>;
   info(): ModelInfo;
+  /** Attempts to come back since the last load began. */
+  attempts(): number;
   dispose(): Promise<void>;
 }
 
@@ -51,7 +55,7 @@ const workers = {
   engine: () => new Worker(new URL("./losing-engine.ts", import.meta.url), { type: "module" }),
 };
 let model: Model | undefined;
-const load: { phase?: LoadPhase } = {};
+const load: { phase?: LoadPhase; attempts: number } = { attempts: 0 };
 
 function suffer(accident: Accident): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a BroadcastChannel has none
@@ -61,12 +65,15 @@ function suffer(accident: Accident): void {
 globalThis.faults = {
   async load(url, backend, clear = false) {
     if (clear) await cache.clear();
-    await model?.dispose();
-    const onProgress = (progress: { readonly phase: LoadPhase }): void => {
-      load.phase = progress.phase;
-    };
-    model = await loadModel(url, { backend, quantization: "q8", workers, onProgress });
-    return model.info;
+    return loadAnew(url, backend);
+  },
+  loadAndLose(url, phase) {
+    let isLost = false;
+    return loadAnew(url, "webgpu", (now) => {
+      if (now !== phase || isLost) return;
+      isLost = true;
+      suffer("lose");
+    });
   },
   draw,
   suffer,
@@ -76,11 +83,28 @@ globalThis.faults = {
     }
   },
   info: () => loaded().info,
+  attempts: () => load.attempts,
   async dispose() {
     await model?.dispose();
     model = undefined;
   },
 };
+
+async function loadAnew(
+  url: string,
+  backend: BackendKind,
+  onPhase: (phase: LoadPhase) => void = () => undefined,
+): Promise<ModelInfo> {
+  await model?.dispose();
+  load.attempts = 0;
+  const onProgress = ({ phase }: { readonly phase: LoadPhase }): void => {
+    load.phase = phase;
+    if (phase === "recover") load.attempts += 1;
+    onPhase(phase);
+  };
+  model = await loadModel(url, { backend, quantization: "q8", workers, onProgress });
+  return model.info;
+}
 
 async function draw(request: DrawRequest): Promise<DrawReport> {
   const { seed, steps, previewEvery = 0, abortAt } = request;
