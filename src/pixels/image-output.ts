@@ -1,4 +1,5 @@
 // A picture that a model made, as an application gets it: pixels, and a file that says how it was made.
+import { importPart } from "../base/import-part.ts";
 import type { Pixels } from "../base/pixels.ts";
 
 /** How a picture was made: enough to make it again. */
@@ -45,7 +46,7 @@ export class GeneratedImage {
    */
   async toBlob(): Promise<Blob> {
     // Fetched at the first file: pages that only show pictures do without.
-    const { encodePng } = await import("./encode-png.ts");
+    const { encodePng } = await importPart("PNG encoder", () => import("./encode-png.ts"));
     const bytes = await encodePng(this.imageData, pngTexts(this.origin));
     return new Blob([bytes], { type: "image/png" });
   }

@@ -23,16 +23,16 @@ const UNICODE_FORMS = ["NFC", "NFD", "NFKC", "NFKD"];
 const SPLITTERS = ["Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit"];
 const DECODERS = ["ByteLevel", "Metaspace", "BPEDecoder", "ByteFallback", "Replace", "Fuse"];
 
+/** A section of the file. */
+export type Section = "normalizer" | "pre_tokenizer" | "post_processor" | "decoder";
+
 /** Kinds of parts that may run. */
-const KINDS = {
+const KINDS: Readonly<Record<Section, readonly string[]>> = {
   normalizer: [...NORMALIZERS, ...UNICODE_FORMS],
   pre_tokenizer: ["Sequence", "ByteLevel", "Metaspace", ...SPLITTERS],
   post_processor: ["Sequence", "TemplateProcessing", "ByteLevel", "RobertaProcessing"],
   decoder: ["Sequence", "Strip", ...DECODERS],
-} as const satisfies Record<string, readonly string[]>;
-
-/** A section of the file. */
-export type Section = keyof typeof KINDS;
+};
 
 /** What was seen of a section so far. */
 interface Seen {
