@@ -25,6 +25,7 @@ import {
 import type { SourceOptions } from "../weights/open-source.ts";
 import type { CheckpointSource, ReadOptions } from "../weights/source.ts";
 import type { WeightStore } from "../weights/weight-store.ts";
+import { checkConverted } from "./check-converted.ts";
 import { parseFiles } from "./checkpoint-files.ts";
 import { manifestModel } from "./known-model.ts";
 import type { KnownModel } from "./known-model.ts";
@@ -149,6 +150,7 @@ async function fetchModel(
   if (converted.includes(quantization)) {
     const manifest = await readPackedManifest(source, { key, quantization }, { signal });
     const model = await manifestModel(manifest);
+    checkConverted(model, manifest);
     await tools.admit?.(model);
     return installPacked({ manifest, source, store, onProgress, signal });
   }

@@ -2,19 +2,22 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { convert, locate } from "../../../src/cli/convert.ts";
 import { openAnywhere } from "../../../src/cli/read-config.ts";
 import type { Quantization } from "../../../src/base/dtype.ts";
 import type { SourceLocation } from "../../../src/base/source-location.ts";
 import { importModel, repairModel } from "../../../src/engine/import-model.ts";
+import type { AdmittingTools } from "../../../src/engine/import-model.ts";
 import type { ImportTools } from "../../../src/engine/loader.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
+import type { StoredTensor } from "../../../src/weights/layout.ts";
 import type { Manifest } from "../../../src/weights/manifest.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
 import { CONVERTED_SHARDS } from "../../support/converted-shards.ts";
 import { setRow } from "../../support/set-row.ts";
+import { sha256 } from "../../../src/weights/hash.ts";
 
 const CHECKPOINT = fileURLToPath(new URL("../../golden/janus-flow/a/checkpoint/", import.meta.url));
 const ignore = (): void => undefined;
@@ -84,6 +87,14 @@ describe("importModel of a converted folder", () => {
     for (const shard of manifest.shards) expect((await store.get(shard)).length).toBe(shard.bytes);
   });
 
+  test("stores the converted model of the demo, which an earlier version made", async () => {
+    const folder = fileURLToPath(
+      new URL("../../../demo/models/tiny-transfusion/", import.meta.url),
+    );
+    const { manifest } = await load(folder, "q8");
+    expect(manifest).toMatchObject({ family: "transfusion", packed: "web-umm-q8" });
+  });
+
   test("refuses a shard that is not what the manifest says", async () => {
     await pack();
     const [shard] = (await readManifest()).shards;
@@ -129,6 +140,20 @@ describe("importModel of a converted folder", () => {
     await expect(load(out)).rejects.toMatchObject({ code: "checkpoint-invalid" });
   });
 
+  // Whoever publishes a folder signs its manifest: the signature is right, what it lists is not what the family reads.
+  test.each(HOSTILE)("fetches no shard of a manifest that %s", async (_, change, text) => {
+    await pack();
+    await publish(change(await readManifest()));
+    const read: string[] = [];
+    const admit = vi.fn<() => Promise<void>>();
+    await expect(load(out, "q4", { ...watched(read), admit })).rejects.toMatchObject({
+      code: "checkpoint-invalid",
+      message: expect.stringMatching(text),
+    });
+    expect(read.filter((path) => path.endsWith(".bin"))).toEqual([]);
+    expect(admit).not.toHaveBeenCalled();
+  });
+
   test("fetches a damaged shard again from the folder", async () => {
     await pack();
     const { manifest, store, rows } = await load(out);
@@ -146,6 +171,74 @@ describe("importModel of a converted folder", () => {
     );
   });
 });
+
+// It may list 100,000 shards of 64 MiB; one shard more is enough to see that nothing is fetched.
+function withTensor({ shards, tensors, totalBytes, ...manifest }: Manifest): Manifest {
+  const extra = { hash: "0".repeat(64), bytes: 4096 };
+  const pieces = [{ shard: shards.length, shardOffset: 0, bytes: extra.bytes }];
+  return {
+    ...manifest,
+    shardBytes: totalBytes, // every shard but the last has this size
+    shards: [...shards, extra],
+    tensors: [...tensors, { name: "stowaway", dtype: "u8", shape: [extra.bytes], pieces }],
+    totalBytes: totalBytes + extra.bytes,
+  };
+}
+
+type Change = (manifest: Manifest) => Manifest;
+
+function changeFirst(change: (tensor: StoredTensor) => StoredTensor): Change {
+  return ({ tensors, ...manifest }) => {
+    const index = tensors.findIndex(({ dtype, shape }) => dtype === "f16" && shape.length === 2);
+    return {
+      ...manifest,
+      tensors: tensors.map((tensor, n) => (n === index ? change(tensor) : tensor)),
+    };
+  };
+}
+
+const HOSTILE: readonly (readonly [string, Change, RegExp])[] = [
+  ["holds a tensor more", withTensor, /stowaway is no weight of janus-flow/],
+  [
+    "renames a tensor",
+    changeFirst((tensor) => ({ ...tensor, name: "stowaway" })),
+    /is missing; stowaway is no weight/,
+  ],
+  [
+    "turns a matrix round",
+    changeFirst((tensor) => ({ ...tensor, shape: tensor.shape.toReversed() })),
+    /is f16 \[\d+, \d+\], expected f16 \[\d+, \d+\]/,
+  ],
+  [
+    "has numbers of another type",
+    changeFirst(({ shape: [rows = 0, width = 0], ...tensor }) => ({
+      ...tensor,
+      dtype: "u8",
+      shape: [rows, 2 * width],
+    })),
+    /is u8 \[\d+, \d+\], expected f16/,
+  ],
+];
+
+async function publish(manifest: Manifest): Promise<void> {
+  const { sha256: _signature, ...content } = manifest as Manifest & { sha256: string };
+  const signed = { ...content, sha256: await sha256(JSON.stringify(content)) };
+  await writeFile(join(out, "web-umm-q4/manifest.json"), JSON.stringify(signed));
+}
+
+/** Tools that note every file that is read. */
+function watched(read: string[]): ImportTools {
+  const openSource: typeof openAnywhere = async (location, options) => {
+    const source = await openAnywhere(location, options);
+    const readRange = source.readRange.bind(source);
+    source.readRange = (file, ...rest) => {
+      read.push(file);
+      return readRange(file, ...rest);
+    };
+    return source;
+  };
+  return { ...tools(), openSource };
+}
 
 function pack(quantization: Quantization = "q4"): ReturnType<typeof convert> {
   const options = { quantization, companions: {}, onProgress: ignore };
@@ -166,11 +259,15 @@ function tools(): ImportTools {
   return { onProgress: ignore, signal, openSource: openAnywhere };
 }
 
-async function load(folder: string, quantization: "q4" | "q8" = "q4") {
+async function load(
+  folder: string,
+  quantization: "q4" | "q8" = "q4",
+  importTools: AdmittingTools = tools(),
+) {
   const rows = memoryKeyValue();
   const store = new WeightStore(rows, "memory");
   const request = { location: place(folder), companions: {}, quantization };
-  const { manifestKey } = await importModel(request, store, tools());
+  const { manifestKey } = await importModel(request, store, importTools);
   const manifest = await store.readManifest(manifestKey);
   if (!manifest) throw new Error("nothing was stored");
   return { manifest, store, rows };
