@@ -6,6 +6,8 @@ import { fail, ModelError } from "../base/errors.ts";
 import type { MemoryAccount } from "../base/memory-meter.ts";
 import type { Shape } from "../base/shape.ts";
 import { elementCount } from "../base/shape.ts";
+import { watchBuffers } from "./buffer-watch.ts";
+import type { BufferRefusal } from "./buffer-watch.ts";
 import type { Gpu } from "./device.ts";
 
 /** Buffers end on 16 bytes: kernels read four words at once and copies are in words. */
@@ -62,6 +64,14 @@ export class GpuMemory {
   constructor(gpu: Gpu, account: MemoryAccount) {
     this.#gpu = gpu;
     this.#account = account;
+    watchBuffers(gpu.device, {
+      heldBytes: () => account.tensorBytes,
+      onRefusal: (refusal) => this.#noteFull(refusedError(refusal)),
+      onAsked: (judged) => {
+        this.#pending.add(judged);
+        void judged.then(() => this.#pending.delete(judged));
+      },
+    });
     gpu.device.addEventListener("uncapturederror", ({ error }) => this.#remember(error));
   }
 
@@ -76,10 +86,7 @@ export class GpuMemory {
     const { device } = this.#gpu;
     const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
-    device.pushErrorScope("out-of-memory");
     const buffer = device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
-    const held = this.#account.tensorBytes;
-    this.#watch(device.popErrorScope(), (text) => outOfMemory(text, held + bytes, held));
     this.#account.add(bytes);
     return new GpuTensor(dtype, shape, buffer, () => {
       this.#account.add(-bytes);
@@ -112,23 +119,12 @@ export class GpuMemory {
     this.throwFailure();
   }
 
-  #watch(scope: Promise<GPUError | null>, refusal: (text: string) => Error): void {
-    const judged = scope
-      .then((error) => {
-        if (error) this.#noteFull(refusal(error.message));
-      })
-      // A scope of a lost device may reject; the loss itself is reported elsewhere.
-      .catch(() => undefined)
-      .finally(() => this.#pending.delete(judged));
-    this.#pending.add(judged);
-  }
-
   #remember(error: GPUError): void {
-    const held = this.#account.tensorBytes;
-    if (error instanceof GPUOutOfMemoryError)
-      this.#noteFull(outOfMemory(error.message, held, held));
-    else
-      this.#failure ??= new Error(`web-umm internal error: WebGPU refused work: ${error.message}`);
+    if (error instanceof GPUOutOfMemoryError) {
+      this.#noteFull(outOfMemory(error.message, { availableBytes: this.#account.tensorBytes }));
+      return;
+    }
+    this.#failure ??= new Error(`web-umm internal error: WebGPU refused work: ${error.message}`);
   }
 
   // The first refusal tells what there was; whatever else fails does so because of it.
@@ -137,12 +133,36 @@ export class GpuMemory {
   }
 }
 
-// Held bytes are all that is known of the memory there is: WebGPU tells no number.
-function outOfMemory(message: string, neededBytes: number, availableBytes: number): Error {
+function refusedError({ kind, bytes, heldBytes, allowedBytes, text }: BufferRefusal): Error {
+  return allowedBytes === undefined
+    ? outOfMemory(text, { neededBytes: heldBytes + bytes, availableBytes: heldBytes })
+    : beyondLimit(kind, bytes, allowedBytes);
+}
+
+interface Shortage {
+  /** What tensors hold and what was asked for on top; absent where nobody saw what was asked for. */
+  readonly neededBytes?: number;
+  /** What tensors hold: all that is known of the memory there is, for WebGPU tells no number. */
+  readonly availableBytes: number;
+}
+
+function outOfMemory(message: string, shortage: Shortage): Error {
+  const { neededBytes, availableBytes } = shortage;
+  const needed = neededBytes === undefined ? "more" : `${neededBytes} bytes`;
   return fail(
     "out-of-memory",
-    `The GPU has no memory left: ${neededBytes} bytes were needed, ${availableBytes} were given. ${message} ` +
+    `The GPU has no memory left: ${needed} were needed, ${availableBytes} bytes were given. ${message} ` +
       "Try a smaller picture, a coarser quantization, a memoryBudgetBytes, or close other tabs.",
-    { neededBytes, availableBytes, exhausted: true },
+    { ...shortage, exhausted: true },
+  );
+}
+
+// onnxruntime keeps the buffer for later runs, and it is none: such a worker is of no more use than an exhausted one.
+function beyondLimit(limit: string, neededBytes: number, availableBytes: number): Error {
+  return fail(
+    "out-of-memory",
+    `An intermediate result of ${neededBytes} bytes is larger than this device allows (${limit}: ${availableBytes}). ` +
+      "Try a smaller picture, a shorter prompt, or another device.",
+    { limit, neededBytes, availableBytes, exhausted: true },
   );
 }

@@ -7,12 +7,18 @@ const MEMORY =
 // onnxruntime fetches its wasm when the first session is made, and tries only once in a worker.
 const NO_WASM = /no available backend|initWasm|dynamically imported module/i;
 
+// "... for requested buffer of size 4096": what onnxruntime's allocator says, where it says anything.
+const ASKED = /requested buffer of size (\d+)/i;
+
+const ADVICE =
+  "Try a smaller picture, a coarser quantization, a memoryBudgetBytes, or close other tabs.";
+
 /** JavaScript's own way to say that there is no memory, as a ModelError; any other error as it is. */
 export function memoryFailure(error: unknown): unknown {
   if (!(error instanceof RangeError) || !MEMORY.test(error.message)) return error;
   return fail(
     "out-of-memory",
-    `The worker has no memory left: ${error.message} Try a smaller picture, a coarser quantization, or close other tabs.`,
+    `The worker has no memory left: ${error.message} (The browser does not tell how much there is.) ${ADVICE}`,
     { exhausted: true },
     error,
   );
@@ -33,13 +39,19 @@ export function ortFailure(action: string, graphName: string, cause: unknown): E
       cause,
     );
   }
-  if (MEMORY.test(text)) {
-    return fail(
-      "out-of-memory",
-      `There was not enough memory to ${action} ${graphName}: ${text} Try a smaller picture, a coarser quantization, or close other tabs.`,
-      { graph: graphName, exhausted: true },
-      cause,
-    );
-  }
+  if (MEMORY.test(text)) return ortIsFull(`${action} ${graphName}`, graphName, text, cause);
   return new Error(`web-umm internal error: could not ${action} ${graphName}: ${text}`, { cause });
+}
+
+// Its heap is its own: how much it had is not known, and how much it wanted only where it says so.
+function ortIsFull(action: string, graph: string, text: string, cause: unknown): ModelError {
+  const asked = ASKED.exec(text)?.[1];
+  const note = asked === undefined ? " (It does not tell how much it asked for.)" : "";
+  const needed = asked === undefined ? {} : { neededBytes: Number(asked) };
+  return fail(
+    "out-of-memory",
+    `onnxruntime had not enough memory to ${action}: ${text}${note} ${ADVICE}`,
+    { graph, ...needed, exhausted: true },
+    cause,
+  );
 }

@@ -122,7 +122,7 @@ function hidden(ports: OrtPorts): OrtPorts {
  * @throws ModelError device-lost | out-of-memory; Error with the graph's name
  */
 export async function callOrt<T>(
-  { guard }: GpuSessionContext,
+  { guard, memory }: GpuSessionContext,
   action: string,
   graphName: string,
   call: () => Promise<T>,
@@ -138,7 +138,9 @@ export async function callOrt<T>(
       throw error;
     }
   });
-  return guard.wait(turn).catch((error: unknown) => {
+  return guard.wait(turn).catch(async (error: unknown) => {
+    // Where the GPU had refused memory, that is why, and it is known with numbers.
+    await guard.wait(memory.settle());
     throw ortFailure(action, graphName, error);
   });
 }

@@ -16,6 +16,17 @@ describe("ortFailure", () => {
     expect(error).toMatchObject({ code, message: expect.stringContaining(text) });
   });
 
+  test("tells the bytes that onnxruntime asked for, and no others", () => {
+    const text = "Failed to allocate memory for requested buffer of size 4096";
+    expect(ortFailure("run", "decoder", new Error(text))).toMatchObject({
+      details: { graph: "decoder", neededBytes: 4096, exhausted: true },
+    });
+    const silent = ortFailure("run", "decoder", new Error("std::bad_alloc"));
+    expect(silent).toMatchObject({ details: { graph: "decoder", exhausted: true } });
+    expect(silent).not.toHaveProperty("details.neededBytes");
+    expect(silent.message).toMatch(/does not tell how much/);
+  });
+
   test("names the graph and keeps the cause of anything else", () => {
     const cause = new Error("Non-zero status code");
     const error = ortFailure("compile", "vision", cause);
