@@ -14,7 +14,8 @@ export function printPlan(plan: Plan, limits: DeviceLimits): string {
   }
   lines.push("", ...table(plan.quantized), "");
   lines.push(
-    "Bytes of weights on a device that computes in f16; key/value caches and intermediate results come on top.",
+    "Bytes of weights on a device that computes in f16. What comes on top: caches and intermediate results of an " +
+      "answer and a drawing of the usual size.",
   );
   const hasLimits = limits.maxBufferBytes !== undefined || limits.memoryBytes !== undefined;
   if (hasLimits) lines.push("", ...verdicts(plan.quantized, limits));
@@ -33,7 +34,16 @@ export function formatBytes(bytes: number): string {
 
 function table(plans: readonly QuantizedPlan[]): string[] {
   const stages = plans[0]?.stages.map(({ name }) => name) ?? [];
-  const head = ["", "stored", "shards", ...stages, "all stages", "in turns", "largest buffer"];
+  const head = [
+    "",
+    "stored",
+    "shards",
+    ...stages,
+    "all stages",
+    "in turns",
+    "on top",
+    "largest buffer",
+  ];
   const rows = plans.map((plan) => [
     plan.quantization,
     formatBytes(plan.storedBytes),
@@ -41,6 +51,7 @@ function table(plans: readonly QuantizedPlan[]): string[] {
     ...plan.stages.map(({ bytes }) => formatBytes(bytes)),
     formatBytes(plan.residentBytes),
     formatBytes(plan.largestStageBytes),
+    formatBytes(plan.workingBytes),
     `${formatBytes(plan.largestBuffer.bytes)} (${plan.largestBuffer.name})`,
   ]);
   const widths = head.map((title, column) =>
@@ -77,9 +88,12 @@ function verdict(plan: QuantizedPlan, limits: DeviceLimits): string {
     return fitsWhole ? "runs, all stages at once" : "runs, stages take turns";
   }
   const needed = formatBytes(found.neededBytes);
-  return found.kind === "buffer"
-    ? `does not run: ${plan.largestBuffer.name} needs a buffer of ${needed}`
-    : `does not run: its largest stage has ${needed} of weights`;
+  const reasons = {
+    buffer: `does not run: ${plan.largestBuffer.name} needs a buffer of ${needed}`,
+    result: `does not draw its usual size: ${plan.largestResult.name} makes a result of ${needed}`,
+    memory: `does not run: its largest stage has ${needed} of weights`,
+  };
+  return reasons[found.kind];
 }
 
 function count(value: number): string {

@@ -20,7 +20,7 @@ export interface DeviceMemory {
   /** Largest tensor, and the limit that says so. */
   readonly maxTensorBytes: number;
   readonly tensorLimit: string;
-  /** Most bytes of weights that one stage may have; absent: what `probe` says. */
+  /** Most bytes that one stage may take, weights and all; absent: what `probe` says. */
   readonly maxStageBytes?: number;
   /** How many of `bytes` the device gives now. */
   probe(bytes: number): Promise<number>;
@@ -32,14 +32,14 @@ export interface Admission {
   readonly memoryBudgetBytes?: number;
 }
 
-/** Room for caches and intermediate results beside the weights. */
-const WORKING_BYTES = 256 * 2 ** 20;
+/** What no plan tells: onnxruntime's pools and roundings, copies for convolutions, compiled kernels, the page. */
+const OVERHEAD_BYTES = 256 * 2 ** 20;
 
 /** What every device with WebGPU has: not worth asking for. */
 const MODEST_BYTES = 768 * 2 ** 20;
 
-/** Addresses of wasm, less what onnxruntime itself and intermediate results take. */
-const WASM_STAGE_BYTES = 2 ** 32 - 2 * WORKING_BYTES;
+/** Addresses of wasm, less what onnxruntime itself takes. */
+const WASM_STAGE_BYTES = 2 ** 32 - OVERHEAD_BYTES;
 
 /**
  * Whether and how the device holds the model.
@@ -60,50 +60,74 @@ export async function admitModel(
   refuseLargeTensor(plan, device, label);
   const { memoryBudgetBytes } = asked;
   if (memoryBudgetBytes !== undefined) {
-    refuseLargeStage(plan, memoryBudgetBytes, "memoryBudgetBytes", label);
+    refuseShortBudget(plan, memoryBudgetBytes, label);
     return { memoryBudgetBytes };
   }
   const { maxStageBytes, name } = device;
   if (maxStageBytes !== undefined) {
-    refuseLargeStage(plan, maxStageBytes, `${name}'s memory`, label);
+    refuseLargeTurn(plan, maxStageBytes, name, label);
     return {};
   }
-  const wanted = plan.residentBytes + WORKING_BYTES;
+  const wanted = plan.residentBytes + plan.workingBytes + OVERHEAD_BYTES;
   const granted = wanted <= MODEST_BYTES ? wanted : await device.probe(wanted);
   if (granted >= wanted) return {};
-  const budget = Math.max(0, granted - WORKING_BYTES);
-  refuseLargeStage(plan, budget, `${name}'s memory`, label);
-  return { memoryBudgetBytes: budget };
+  refuseLargeTurn(plan, Math.max(0, granted - OVERHEAD_BYTES), name, label);
+  // A stage that stays keeps its caches, which the budget does not count: room for all of them is left, if there is.
+  const budget = granted - plan.workingBytes - OVERHEAD_BYTES;
+  return { memoryBudgetBytes: Math.max(plan.largestStageBytes, budget) };
 }
 
 function refuseLargeTensor(plan: QuantizedPlan, device: DeviceMemory, label: string): void {
   const { name, maxTensorBytes: availableBytes, tensorLimit: limit } = device;
   const found = obstacle(plan, { maxBufferBytes: availableBytes });
   if (found === undefined) return;
-  const { neededBytes } = found;
+  const { kind, neededBytes } = found;
+  const numbers = { limit, neededBytes, availableBytes };
+  const allowed = `${name} allows ${availableBytes} (${limit})`;
+  if (kind === "result") {
+    const graph = plan.largestResult.name;
+    throw fail(
+      "out-of-memory",
+      `${label} does not fit: in a picture of its usual size the graph ${graph} makes a result of ${neededBytes} bytes, and ` +
+        `${allowed}. Choose a model of smaller pictures or another device.`,
+      { ...numbers, graph },
+    );
+  }
   const weight = plan.largestBuffer.name;
   throw fail(
     "out-of-memory",
-    `${label} does not fit: its weight ${weight} has ${neededBytes} bytes, and ${name} allows ` +
-      `${availableBytes} (${limit}). Choose a coarser quantization or another device.`,
-    { limit, neededBytes, availableBytes, weight },
+    `${label} does not fit: its weight ${weight} has ${neededBytes} bytes, and ${allowed}. ` +
+      "Choose a coarser quantization or another device.",
+    { ...numbers, weight },
   );
 }
 
-function refuseLargeStage(
-  plan: QuantizedPlan,
-  availableBytes: number,
-  limit: string,
-  label: string,
-): void {
-  const found = obstacle(plan, { memoryBytes: availableBytes });
-  if (found === undefined) return;
-  const { neededBytes } = found;
+function refuseShortBudget(plan: QuantizedPlan, availableBytes: number, label: string): void {
+  const limit = "memoryBudgetBytes";
+  const { largestStageBytes: neededBytes } = plan;
+  if (neededBytes <= availableBytes) return;
   throw fail(
     "out-of-memory",
     `${label} does not fit, not even stage by stage: its largest stage has ${neededBytes} bytes of weights, ` +
-      `and ${limit} has room for ${availableBytes}. Choose a coarser quantization, close what else uses the ` +
-      "device, or take a larger one.",
+      `and ${limit} has room for ${availableBytes}. Choose a coarser quantization or a larger budget.`,
+    { limit, neededBytes, availableBytes },
+  );
+}
+
+function refuseLargeTurn(
+  plan: QuantizedPlan,
+  availableBytes: number,
+  name: string,
+  label: string,
+): void {
+  const { largestTurnBytes: neededBytes } = plan;
+  if (neededBytes <= availableBytes) return;
+  const limit = `${name}'s memory`;
+  throw fail(
+    "out-of-memory",
+    `${label} does not fit, not even stage by stage: its largest stage takes ${neededBytes} bytes with its caches ` +
+      `and intermediate results, and ${limit} has room for ${availableBytes}. Choose a coarser quantization, close ` +
+      "what else uses the device, or take a larger one.",
     { limit, neededBytes, availableBytes },
   );
 }

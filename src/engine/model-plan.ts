@@ -1,11 +1,13 @@
 // What a model will take, computed from its configuration alone: what is stored, what is on the device, and
 // which device can run it.
+import { present } from "../base/assert.ts";
 import type { Quantization } from "../base/dtype.ts";
 import { elementCount } from "../base/shape.ts";
 import type { StoredPart, WeightDeclaration } from "../base/weight-declaration.ts";
 import { storageOf, storedParts } from "../base/weight-declaration.ts";
 import { partBytes, SHARD_BYTES } from "../weights/layout.ts";
-import type { GraphOptions } from "../models/family.ts";
+import { valueBytes } from "../graph/result-sizes.ts";
+import type { GraphOptions, StageWork } from "../models/family.ts";
 import type { KnownModel } from "./known-model.ts";
 
 /** Tensors of one repository that the family reads. */
@@ -17,24 +19,42 @@ export interface TensorTotals {
   readonly parameters: number;
 }
 
-/** Bytes of weights that a stage brings to the device. */
+/** Bytes that a stage takes of the device: its weights, and what a request of the usual size needs beside them. */
 export interface StageSize {
   readonly name: string;
+  /** Of weights. */
   readonly bytes: number;
+  /** Of caches, tables and latents, as long as the stage is there. */
+  readonly heldBytes: number;
+  /** Of intermediate results, while the largest of its graphs runs. */
+  readonly passingBytes: number;
 }
 
-/** A model under one quantization. Bytes of weights; caches and intermediate results come on top. */
+/** A model under one quantization. */
 export interface QuantizedPlan {
   readonly quantization: Quantization;
   /** In the store, and in a converted folder. */
   readonly storedBytes: number;
   readonly shards: number;
   readonly stages: readonly StageSize[];
-  /** All stages at once; weights that they share count once. */
+  /** Weights of all stages at once; those that they share count once. */
   readonly residentBytes: number;
-  /** The largest stage: what the device must hold when stages take turns. */
+  /** What comes on top of them for a request of the usual size: what every stage holds, and the largest passing. */
+  readonly workingBytes: number;
+  /** Weights of the largest stage: what a `memoryBudgetBytes` must have room for when stages take turns. */
   readonly largestStageBytes: number;
-  readonly largestBuffer: { readonly name: string; readonly bytes: number };
+  /** The most that one stage takes alone, weights and all: what the device must have when stages take turns. */
+  readonly largestTurnBytes: number;
+  /** The largest weight. */
+  readonly largestBuffer: NamedSize;
+  /** The largest intermediate result, by the graph that makes it. */
+  readonly largestResult: NamedSize;
+}
+
+/** Bytes of one buffer. */
+export interface NamedSize {
+  readonly name: string;
+  readonly bytes: number;
 }
 
 /** A model under every quantization that is worth telling. */
@@ -47,7 +67,7 @@ export interface Plan {
 
 /** Limits of a device; absent ones do not limit. */
 export interface DeviceLimits {
-  /** The smaller of maxBufferSize and maxStorageBufferBindingSize. */
+  /** The smaller of maxBufferSize and maxStorageBufferBindingSize: for weights and for intermediate results. */
   readonly maxBufferBytes?: number | undefined;
   /** For weights: what `memoryBudgetBytes` would be. */
   readonly memoryBytes?: number | undefined;
@@ -67,13 +87,23 @@ export function planModel({ source, family, config }: KnownModel): Plan {
   };
 }
 
+/** Why a device does not run a model. */
+export interface Obstacle {
+  /** A weight, an intermediate result of the usual size, or the weights of a stage. */
+  readonly kind: "buffer" | "result" | "memory";
+  readonly neededBytes: number;
+}
+
 /** Whether the device runs it: undefined when it does, with all stages at once or in turns; else why not. */
 export function obstacle(
-  { largestBuffer, largestStageBytes }: QuantizedPlan,
+  { largestBuffer, largestResult, largestStageBytes }: QuantizedPlan,
   { maxBufferBytes = Infinity, memoryBytes = Infinity }: DeviceLimits,
-): { readonly kind: "buffer" | "memory"; readonly neededBytes: number } | undefined {
+): Obstacle | undefined {
   if (largestBuffer.bytes > maxBufferBytes) {
     return { kind: "buffer", neededBytes: largestBuffer.bytes };
+  }
+  if (largestResult.bytes > maxBufferBytes) {
+    return { kind: "result", neededBytes: largestResult.bytes };
   }
   return largestStageBytes > memoryBytes
     ? { kind: "memory", neededBytes: largestStageBytes }
@@ -100,21 +130,49 @@ export function planQuantized(
   const stored = weights.flatMap((weight) => storedParts(weight, storageOf(weight, quantization)));
   const storedBytes = sizeOf(stored);
   const graphs = family.stageGraphs(config, { float, quantization });
+  const work = family.stageWork(config, { float, quantization });
   const stages = Object.entries(graphs).map(([name, stage]) => ({
     name,
     parts: stage.flatMap(({ weightParts }) => weightParts),
   }));
   const parts = stages.flatMap((stage) => stage.parts);
-  const sizes = stages.map((stage) => ({ name: stage.name, bytes: sizeOf(stage.parts) }));
+  const sizes = stages.map(({ name, parts: own }) => ({
+    name,
+    bytes: sizeOf(own),
+    ...workSize(present(work[name], `work of ${name}`)),
+  }));
+  const held = sizes.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
   return {
     quantization,
     storedBytes,
     shards: Math.ceil(storedBytes / SHARD_BYTES),
     stages: sizes,
     residentBytes: sizeOf(parts),
+    workingBytes: held + Math.max(0, ...sizes.map(({ passingBytes }) => passingBytes)),
     largestStageBytes: Math.max(0, ...sizes.map(({ bytes }) => bytes)),
-    largestBuffer: largestOf(parts),
+    largestTurnBytes: Math.max(
+      0,
+      ...sizes.map(({ bytes, heldBytes, passingBytes }) => bytes + heldBytes + passingBytes),
+    ),
+    largestBuffer: largestOf(parts.map((part) => ({ name: part.name, bytes: partBytes(part) }))),
+    largestResult: largestOf(Object.values(work).flatMap(resultSizes)),
   };
+}
+
+function workSize({ loops, passes }: StageWork): Pick<StageSize, "heldBytes" | "passingBytes"> {
+  const inputs = loops.flatMap((graph) => graph.inputs.map(valueBytes));
+  const peaks = [...loops, ...passes].map(({ results }) => results?.peakBytes ?? 0);
+  return {
+    heldBytes: inputs.reduce((sum, bytes) => sum + bytes, 0),
+    passingBytes: Math.max(0, ...peaks),
+  };
+}
+
+function resultSizes({ loops, passes }: StageWork): NamedSize[] {
+  return [...loops, ...passes].map(({ name, results }) => ({
+    name,
+    bytes: results?.largestBytes ?? 0,
+  }));
 }
 
 function sizeOf(parts: readonly StoredPart[]): number {
@@ -122,14 +180,7 @@ function sizeOf(parts: readonly StoredPart[]): number {
   return [...byName.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
-function largestOf(parts: readonly StoredPart[]): {
-  readonly name: string;
-  readonly bytes: number;
-} {
-  let largest = { name: "", bytes: 0 };
-  for (const part of parts) {
-    const bytes = partBytes(part);
-    if (bytes > largest.bytes) largest = { name: part.name, bytes };
-  }
-  return largest;
+function largestOf(sizes: readonly NamedSize[]): NamedSize {
+  const none: NamedSize = { name: "", bytes: 0 };
+  return sizes.reduce((largest, size) => (size.bytes > largest.bytes ? size : largest), none);
 }

@@ -12,6 +12,10 @@ import {
 } from "../base/weight-declaration.ts";
 import { encodeModel, type Attribute, type Initializer, type Node } from "./encode.ts";
 import type { Dimension, Graph, Value } from "./graph.ts";
+import { sizeResults, type ResultSizes } from "./result-sizes.ts";
+
+/** Outputs of this name are caches, which their caller holds and the graph writes. */
+const CACHE = "present.";
 
 /** How a graph computes and how its weights are stored. */
 export interface GraphBuilderOptions {
@@ -47,6 +51,8 @@ export class GraphBuilder {
   readonly #scalars = new Map<string, Value>();
   /** Names that values were given as outputs, by the name of their making. */
   readonly #renamed = new Map<string, string>();
+  /** What nodes make, by the name of its making. */
+  readonly #made = new Map<string, Value>();
   #counter = 0;
 
   constructor({ name, float, quantization, companion = "" }: GraphBuilderOptions) {
@@ -109,6 +115,7 @@ export class GraphBuilder {
     domain = "",
   ): Value[] {
     const values = outputs.map(({ dtype, shape }) => ({ name: this.#unique(type), dtype, shape }));
+    for (const value of values) this.#made.set(value.name, value);
     this.#nodes.push({
       type,
       domain,
@@ -151,7 +158,18 @@ export class GraphBuilder {
       outputs: [...this.#outputs],
       weights: [...this.#weights.values()].map(({ declaration }) => declaration),
       weightParts: [...this.#parts],
+      results: this.#sizeResults(),
     };
+  }
+
+  #sizeResults(): ResultSizes {
+    const renamed = [...this.#renamed];
+    return sizeResults({
+      nodes: this.#nodes,
+      made: this.#made,
+      outputs: new Set(renamed.map(([name]) => name)),
+      held: new Set(renamed.filter(([, name]) => name.startsWith(CACHE)).map(([name]) => name)),
+    });
   }
 
   #named(node: Node): Node {

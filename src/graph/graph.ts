@@ -1,5 +1,6 @@
 // What a graph builder produces: an ONNX file and the ports that a session binds. Plain data.
 import type { DType } from "../base/dtype.ts";
+import type { ResultSizes } from "./result-sizes.ts";
 import type { StoredPart, WeightDeclaration } from "./weight-declaration.ts";
 
 /** A dimension: fixed, or named and fixed at each run. */
@@ -22,4 +23,6 @@ export interface Graph {
   readonly weights: readonly WeightDeclaration[];
   /** Graph inputs that weights bind to, by stored part name (in the graph's float type where the part is a float). */
   readonly weightParts: readonly StoredPart[];
+  /** What it takes beside its ports while it runs; absent: not known. */
+  readonly results?: ResultSizes;
 }

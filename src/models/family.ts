@@ -55,6 +55,14 @@ export interface Companion {
   readonly weightFiles?: readonly WeightFile[];
 }
 
+/** Graphs of a stage as a request of the usual size compiles them. */
+export interface StageWork {
+  /** Graphs whose inputs stay on the device beside the weights: caches, tables, latents. */
+  readonly loops: readonly Graph[];
+  /** Graphs that keep nothing when they are done. */
+  readonly passes: readonly Graph[];
+}
+
 /** One model family: how its checkpoints are recognised, read, stored and run. */
 export interface Family<Config = unknown> {
   readonly id: string;
@@ -77,6 +85,11 @@ export interface Family<Config = unknown> {
    * sizes do not matter.
    */
   stageGraphs(config: Config, options: GraphOptions): Readonly<Record<string, readonly Graph[]>>;
+  /**
+   * What an answer and a drawing of the usual size (usual-request.ts) compile, by the stage's name: for telling
+   * what comes on top of the weights before anything is downloaded.
+   */
+  stageWork(config: Config, options: GraphOptions): Readonly<Record<string, StageWork>>;
   /** Uploads weights and compiles graphs. */
   createStages(context: StageContext<Config>): Promise<Stages>;
 }

@@ -26,6 +26,14 @@ export interface GrowingCoreParts {
 // Caches grow in steps of this many slots, so that most prompts find a compiled loop.
 const CAPACITY_STEP = 256;
 
+/** Slots that a core is compiled for where so many are needed. */
+export function coreCapacity(
+  slots: number,
+  { maxPositions }: Pick<LlamaConfig, "maxPositions">,
+): number {
+  return Math.min(Math.ceil(slots / CAPACITY_STEP) * CAPACITY_STEP, maxPositions);
+}
+
 /** One cached core at a time; a larger or wider one takes the place of the last. */
 export class GrowingCore {
   readonly #runtime: Runtime;
@@ -64,8 +72,7 @@ export class GrowingCore {
     const { language, vocabularySize, graphs } = this.#parts;
     const { constants = (size: number) => ropeTensors(this.#runtime, language, size) } =
       this.#parts;
-    const stepped = Math.ceil(slots / CAPACITY_STEP) * CAPACITY_STEP;
-    const capacity = Math.min(stepped, language.maxPositions);
+    const capacity = coreCapacity(slots, language);
     await this.dispose();
     this.#core = await CachedCore.create(this.#runtime, this.#weights, {
       ...graphs({ rows: guidance.length, capacity }),

@@ -6,6 +6,7 @@ import type { Family } from "../family.ts";
 import { isChameleonConfig, parseChameleonConfig, type ChameleonConfig } from "./config.ts";
 import { META_FILES, withMetaName } from "./meta-layout.ts";
 import { chameleonCapabilities, chameleonGraphs, createChameleonStages } from "./stages.ts";
+import { chameleonWork } from "./work.ts";
 
 /** The family's entry in the registry. */
 export const chameleon: Family<ChameleonConfig> = {
@@ -26,5 +27,6 @@ export const chameleon: Family<ChameleonConfig> = {
   parse: parseChameleonConfig,
   declareWeights: weightsOf(chameleonGraphs, withMetaName),
   stageGraphs: chameleonGraphs,
+  stageWork: chameleonWork,
   createStages: createChameleonStages,
 };

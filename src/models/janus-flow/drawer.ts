@@ -30,8 +30,8 @@ import { checkDrawingRoom, checkOnlySize } from "../request-limits.ts";
 import { ropeTensors } from "../rope-tensors.ts";
 import { flowLength, velocityGraph } from "./velocity.ts";
 
-// Prompts are padded to a multiple of this, so that most of them find a compiled and captured field.
-const PREFIX_STEP = 32;
+/** Prompts are padded to a multiple of this, so that most of them find a compiled and captured field. */
+export const PREFIX_STEP = 32;
 
 /** A velocity field of fixed shapes and the pass that prepares its prompt. */
 interface CompiledField extends VelocityField {

@@ -4,6 +4,7 @@ import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isJanusFlowConfig, parseJanusFlowConfig, type JanusFlowConfig } from "./config.ts";
 import { createJanusFlowStages, janusFlowGraphs } from "./stages.ts";
+import { janusFlowWork } from "./work.ts";
 
 /** The family's entry in the registry. */
 export const janusFlow: Family<JanusFlowConfig> = {
@@ -31,5 +32,6 @@ export const janusFlow: Family<JanusFlowConfig> = {
   parse: parseJanusFlowConfig,
   declareWeights: weightsOf(janusFlowGraphs),
   stageGraphs: janusFlowGraphs,
+  stageWork: janusFlowWork,
   createStages: createJanusFlowStages,
 };

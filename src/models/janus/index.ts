@@ -5,6 +5,7 @@ import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isJanusConfig, parseJanusConfig, type JanusConfig } from "./config.ts";
 import { createJanusStages, janusGraphs } from "./stages.ts";
+import { janusWork } from "./work.ts";
 
 /** The family's entry in the registry. */
 export const janus: Family<JanusConfig> = {
@@ -28,5 +29,6 @@ export const janus: Family<JanusConfig> = {
   parse: parseJanusConfig,
   declareWeights: weightsOf(janusGraphs),
   stageGraphs: janusGraphs,
+  stageWork: janusWork,
   createStages: createJanusStages,
 };

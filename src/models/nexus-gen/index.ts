@@ -4,6 +4,7 @@ import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { CONSTANTS, isNexusGenConfig, parseNexusGenConfig, type NexusGenConfig } from "./config.ts";
 import { createNexusGenStages, nexusGenGraphs } from "./stages.ts";
+import { nexusGenWork } from "./work.ts";
 
 /** The family's entry in the registry. */
 export const nexusGen: Family<NexusGenConfig> = {
@@ -38,5 +39,6 @@ export const nexusGen: Family<NexusGenConfig> = {
   parse: parseNexusGenConfig,
   declareWeights: weightsOf(nexusGenGraphs),
   stageGraphs: nexusGenGraphs,
+  stageWork: nexusGenWork,
   createStages: createNexusGenStages,
 };

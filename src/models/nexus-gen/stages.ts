@@ -46,7 +46,7 @@ export function nexusGenGraphs(
 }
 
 /** The stage in which a decoder is told the times. */
-function timesOf(decoder: string): string {
+export function timesOf(decoder: string): string {
   return `${decoder} times`;
 }
 

@@ -5,6 +5,7 @@ import type { Family } from "../family.ts";
 import { isOmniGenConfig, parseOmniGenConfig, type OmniGenConfig } from "./config.ts";
 import { declarationFor } from "./names.ts";
 import { createOmniGenStages, omniGenGraphs } from "./stages.ts";
+import { omniGenWork } from "./work.ts";
 
 /** The family's entry in the registry. */
 export const omniGen: Family<OmniGenConfig> = {
@@ -42,5 +43,6 @@ export const omniGen: Family<OmniGenConfig> = {
   parse: parseOmniGenConfig,
   declareWeights: weightsOf(omniGenGraphs, declarationFor),
   stageGraphs: omniGenGraphs,
+  stageWork: omniGenWork,
   createStages: createOmniGenStages,
 };

@@ -35,8 +35,8 @@ export const MAX_IMAGES = 8;
 
 // max_input_image_size of the authors' pipeline.
 const MAX_INPUT_SIZE = 1024;
-// Prompts are padded to a multiple of this, so that most of them find a compiled and captured field.
-const PREFIX_STEP = 32;
+/** Prompts are padded to a multiple of this, so that most of them find a compiled and captured field. */
+export const PREFIX_STEP = 32;
 
 /**
  * The numbers of the authors' README, demo and guide (the signature's guidance is 3). A single picture is

@@ -13,6 +13,11 @@ import { captionGraph, imagineGraph } from "./core.ts";
 // The cache grows in steps of this many slots, so that most captions find a compiled loop.
 const CAPACITY_STEP = 128;
 
+/** Slots that a core is compiled for where so many are needed. */
+export function imaginerCapacity(slots: number, { language }: PiscesConfig): number {
+  return Math.min(Math.ceil(slots / CAPACITY_STEP) * CAPACITY_STEP, language.maxPositions);
+}
+
 /** The core as an emitter of vectors. */
 export class PiscesImaginer {
   readonly #context: StageContext<PiscesConfig>;
@@ -72,9 +77,8 @@ export class PiscesImaginer {
   async #coreFor(slots: number): Promise<CachedEmbeddingCore> {
     if (this.#core !== undefined && this.#core.capacity >= slots) return this.#core;
     const { config, runtime, weights, quantization } = this.#context;
-    const { layers, kvHeads, headDim, maxPositions } = config.language;
-    const stepped = Math.ceil(slots / CAPACITY_STEP) * CAPACITY_STEP;
-    const capacity = Math.min(stepped, maxPositions);
+    const { layers, kvHeads, headDim } = config.language;
+    const capacity = imaginerCapacity(slots, config);
     const options = { float: runtime.float, quantization };
     await this.#core?.dispose();
     this.#core = undefined;

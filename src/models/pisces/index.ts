@@ -5,6 +5,7 @@ import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isPiscesConfig, parsePiscesConfig, type PiscesConfig } from "./config.ts";
 import { createPiscesStages, piscesGraphs } from "./stages.ts";
+import { piscesWork } from "./work.ts";
 import { UNET_PREFIX } from "./unet-config.ts";
 
 /** The family's entry in the registry. */
@@ -41,5 +42,6 @@ export const pisces: Family<PiscesConfig> = {
   parse: parsePiscesConfig,
   declareWeights: weightsOf(piscesGraphs),
   stageGraphs: piscesGraphs,
+  stageWork: piscesWork,
   createStages: createPiscesStages,
 };

@@ -17,6 +17,14 @@ import { vocabularySize } from "./prompt.ts";
 /** What a context is made of: ids, and pictures as the transformer takes them, [1, slots, dim], the caller's. */
 export type ContextPart = EmbeddingPart;
 
+// Contexts grow in steps of this many slots, so that most find compiled loops.
+const CAPACITY_STEP = 128;
+
+/** Slots that contexts are compiled for where so many are needed. */
+export function contextCapacity(slots: number): number {
+  return Math.ceil(slots / CAPACITY_STEP) * CAPACITY_STEP;
+}
+
 /** Slots of parts together. */
 export function slotsOf(parts: readonly ContextPart[]): number {
   return parts.reduce((sum, part) => sum + slotCount(part), 0);

@@ -5,6 +5,7 @@ import { weightsOf } from "../bind-stages.ts";
 import type { Family } from "../family.ts";
 import { isTransfusionConfig, parseTransfusionConfig, type TransfusionConfig } from "./config.ts";
 import { createTransfusionStages, transfusionGraphs } from "./stages.ts";
+import { transfusionWork } from "./work.ts";
 
 /** The family's entry in the registry. */
 export const transfusion: Family<TransfusionConfig> = {
@@ -31,5 +32,6 @@ export const transfusion: Family<TransfusionConfig> = {
   parse: parseTransfusionConfig,
   declareWeights: weightsOf(transfusionGraphs),
   stageGraphs: transfusionGraphs,
+  stageWork: transfusionWork,
   createStages: createTransfusionStages,
 };

@@ -21,15 +21,12 @@ import type {
 import { promptLength, type PromptPart } from "../prompt-parts.ts";
 import { answerRoom, checkDrawingRoom } from "../request-limits.ts";
 import type { TransfusionConfig } from "./config.ts";
-import { Contexts, slotsOf, type ContextPart } from "./context.ts";
+import { contextCapacity, Contexts, slotsOf, type ContextPart } from "./context.ts";
 import { PictureField } from "./field.ts";
 import { layeredGrid } from "./latent-layers.ts";
 import { pixelsPerPosition, slotGrid, type Grid } from "./latents.ts";
 import { Pictures } from "./pictures.ts";
 import { conversationPrompt, drawingPrompt, type TransfusionTokens } from "./prompt.ts";
-
-// Contexts grow in steps of this many slots, so that most find compiled loops.
-const CAPACITY_STEP = 128;
 
 /** Pictures that an edit may start from. */
 export const MAX_IMAGES = 8;
@@ -279,7 +276,7 @@ export class TransfusionModel {
   /** Contexts with at least this many slots; replaces smaller ones, whose content is lost. */
   async #contextsFor(slots: number): Promise<Contexts> {
     if (this.#contexts !== undefined && this.#contexts.capacity >= slots) return this.#contexts;
-    const capacity = Math.ceil(slots / CAPACITY_STEP) * CAPACITY_STEP;
+    const capacity = contextCapacity(slots);
     await this.#field?.dispose();
     await this.#contexts?.dispose();
     this.#field = undefined;

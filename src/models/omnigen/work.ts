@@ -1,0 +1,32 @@
+// What OmniGen takes beside its weights for a request of the usual size.
+import type { GraphOptions, StageWork } from "../family.ts";
+import { roundUp, USUAL_PROMPT_TOKENS, USUAL_ROWS } from "../usual-request.ts";
+import type { OmniGenConfig } from "./config.ts";
+import { promptGraph } from "./core.ts";
+import { decoderGraph, encoderGraph, type LatentSize } from "./latents.ts";
+import { pictureGraph } from "./patches.ts";
+import { PREFIX_STEP } from "./plan.ts";
+import { velocityGraph } from "./velocity.ts";
+
+/** Of both stages, for pictures of the default size. */
+export function omniGenWork(
+  config: OmniGenConfig,
+  options: GraphOptions,
+): Record<"see" | "draw", StageWork> {
+  const side = config.defaultSize / (config.tokenPixels / config.patchSize);
+  const size: LatentSize = [side, side];
+  const prefix = roundUp(USUAL_PROMPT_TOKENS, PREFIX_STEP);
+  return {
+    see: {
+      loops: [],
+      passes: [encoderGraph(config, size, options), pictureGraph(config, size, options)],
+    },
+    draw: {
+      loops: [velocityGraph(config, { rows: USUAL_ROWS, prefix, size }, options)],
+      passes: [
+        promptGraph(config, USUAL_ROWS, prefix, options),
+        decoderGraph(config, size, options),
+      ],
+    },
+  };
+}
