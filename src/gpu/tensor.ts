@@ -102,7 +102,8 @@ export class GpuMemory {
     throw fail(
       "out-of-memory",
       `A tensor of ${bytes} bytes is larger than ${description} allows (${maxTensorBytes} bytes). Try a smaller picture or a coarser quantization.`,
-      { neededBytes: bytes, availableBytes: maxTensorBytes, limit: "tensor" },
+      // What the same drawing made before it is left behind: nobody knows which tensors those are.
+      { neededBytes: bytes, availableBytes: maxTensorBytes, limit: "tensor", exhausted: true },
     );
   }
 

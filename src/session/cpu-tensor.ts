@@ -63,8 +63,13 @@ function zeroedBytes(bytes: number, heldBytes: number): Uint8Array<ArrayBuffer> 
   const advice = "Try a smaller picture or a coarser quantization.";
   if (bytes > MAX_CPU_TENSOR_BYTES) {
     const text = `A tensor of ${bytes} bytes is larger than the wasm backend allows (${MAX_CPU_TENSOR_BYTES} bytes).`;
-    const limits = { neededBytes: bytes, availableBytes: MAX_CPU_TENSOR_BYTES, limit: "tensor" };
-    throw fail("out-of-memory", `${text} ${advice}`, limits);
+    const numbers = { neededBytes: bytes, availableBytes: MAX_CPU_TENSOR_BYTES };
+    // As on the GPU: nobody knows what the same drawing leaves behind.
+    throw fail("out-of-memory", `${text} ${advice}`, {
+      ...numbers,
+      limit: "tensor",
+      exhausted: true,
+    });
   }
   try {
     return new Uint8Array(bytes);

@@ -64,7 +64,7 @@ describe("GpuMemory", () => {
   test("refuses at once what is larger than the device allows", () => {
     const { memory } = memoryOf(null);
     expect(() => memory.allocate("f32", [251])).toThrow(
-      isOutOfMemory({ neededBytes: 1004, availableBytes: 1000 }),
+      isOutOfMemory({ neededBytes: 1004, availableBytes: 1000, exhausted: true }),
     );
   });
 
