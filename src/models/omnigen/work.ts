@@ -13,7 +13,9 @@ export function omniGenWork(
   config: OmniGenConfig,
   options: GraphOptions,
 ): Record<"see" | "draw", StageWork> {
-  const side = config.defaultSize / (config.tokenPixels / config.patchSize);
+  const { defaultSize, gridSize, tokenPixels, patchSize } = config;
+  // A small model may have no grid for the default size.
+  const side = Math.min(defaultSize / tokenPixels, gridSize) * patchSize;
   const size: LatentSize = [side, side];
   const prefix = roundUp(USUAL_PROMPT_TOKENS, PREFIX_STEP);
   return {
