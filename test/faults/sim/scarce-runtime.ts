@@ -56,6 +56,7 @@ export function scarceRuntime(runtime: Runtime): ScarceRuntime {
     backend: runtime.backend,
     float: runtime.float,
     device: runtime.device,
+    isSoftware: runtime.isSoftware,
     counters: runtime.counters,
     memory: runtime.memory,
     maxTensorBytes: runtime.maxTensorBytes,
