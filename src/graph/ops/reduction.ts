@@ -8,6 +8,11 @@ export function reduceMean(g: GraphBuilder, x: Value, axes: readonly number[]): 
   return reduce(g, "ReduceMean", x, axes);
 }
 
+/** Sum over axes, which stay with size 1. */
+export function reduceSum(g: GraphBuilder, x: Value, axes: readonly number[]): Value {
+  return reduce(g, "ReduceSum", x, axes);
+}
+
 /** Euclidean norm over axes, which stay with size 1. */
 export function reduceL2(g: GraphBuilder, x: Value, axes: readonly number[]): Value {
   return reduce(g, "ReduceL2", x, axes);

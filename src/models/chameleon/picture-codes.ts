@@ -1,9 +1,9 @@
 // Pictures <-> ids: a VQ-GAN between pixels and the nearest vectors of a codebook. Always computed in f32,
 // as the reference keeps it: which vector is nearest hangs on small differences.
 // https://github.com/facebookresearch/chameleon/blob/dbbe47f/chameleon/inference/image_tokenizer.py
-import { present } from "../../base/assert.ts";
+import { assert, present } from "../../base/assert.ts";
 import type { Pixels } from "../../base/pixels.ts";
-import { codeVectors, nearestCodes } from "../../graph/blocks/codebook.ts";
+import { codeVectors, nearestCodes, readCodes } from "../../graph/blocks/codebook.ts";
 import { vaeDecoder, vqEncoder } from "../../graph/blocks/vae.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph } from "../../graph/graph.ts";
@@ -14,7 +14,7 @@ import type { GraphOptions, StageContext } from "../family.ts";
 import { readPicture } from "../read-picture.ts";
 import { codesPerPicture, type ChameleonConfig } from "./config.ts";
 
-/** pixels f32 [1, 3, size, size] in [-1, 1] -> codes i64 [1, codes], row by row. */
+/** pixels f32 [1, 3, size, size] in [-1, 1] -> codes f32 [2, codes], row by row, as {@link readCodes} wants them. */
 export function encoderGraph(
   { vq, codebook, imageSize }: ChameleonConfig,
   { quantization }: Pick<GraphOptions, "quantization">,
@@ -67,7 +67,11 @@ export class PictureCodes {
     return new PictureCodes(context, encoder, decoder);
   }
 
-  /** A picture's ids, its marks around them. Reads back once: the prompt is put together here. */
+  /**
+   * A picture's ids, its marks around them. Reads back once: the prompt is put together here.
+   *
+   * @throws ModelError numerics when the encoder gave no numbers
+   */
   async encode(picture: Pixels): Promise<number[]> {
     const { runtime, config } = this.#context;
     const { imageSize: size, vocabulary } = config;
@@ -75,11 +79,11 @@ export class PictureCodes {
     const { codes } = await this.#encoder.run({ pixels });
     pixels.dispose();
     const found = present(codes, "codes");
-    const ids = Array.from(await runtime.read(found), (code) =>
-      present(vocabulary.codeIds[code], `code ${code}`),
-    );
+    const chosen = await runtime.read(found);
     found.dispose();
-    return [vocabulary.boi, ...ids, vocabulary.eoi];
+    assert(chosen instanceof Float32Array, "codes and sums are f32");
+    const idOf = (code: number): number => present(vocabulary.codeIds[code], `code ${code}`);
+    return [vocabulary.boi, ...Array.from(readCodes(chosen), idOf), vocabulary.eoi];
   }
 
   /** Ids i32 [codes] on the device -> picture. Reads back once. */

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import {
   codeVectors,
   nearestCodes,
+  readCodes,
   type CodebookConfig,
 } from "../../../../src/graph/blocks/codebook.ts";
 import { JANUS_NAMES, TAMING_NAMES } from "../../../../src/graph/blocks/vae-names.ts";
@@ -68,7 +69,35 @@ describe.each([
     g.output("features", features);
     const outputs = await runGraph(g.build(), { inputs: { image: golden("image") }, weights });
     expect(relativeError(outputs["features"]?.values ?? [], golden("features"))).toBeLessThan(1e-4);
-    expect([...(outputs["codes"]?.values ?? [])]).toEqual([...golden("codes")]);
+    const chosen = outputs["codes"]?.values ?? new Float32Array();
+    expect([...readCodes(chosen)]).toEqual([...golden("codes")]);
+  });
+
+  test.each([
+    ["a feature of NaN", "features", Number.NaN],
+    ["an infinite feature", "features", Infinity],
+    ["an entry of the table that is NaN", "table", Number.NaN],
+  ])("refuses codes that were chosen by %s", async (_, where, bad) => {
+    const numbers = (n: number): number => Math.sin(n * 1.7);
+    const g = new GraphBuilder({ name: "codes", float: "f32", quantization: "f32" });
+    g.output("codes", nearestCodes(g, g.input("x", "f32", [1, 4, 2, 3]), codebook));
+    const x = Float32Array.from({ length: 24 }, (__, n) => numbers(n));
+    const entries = Float32Array.from({ length: 96 }, (__, n) => numbers(n + 40));
+    const run = async (): Promise<Float32Array> => {
+      const { codes } = await runGraph(g.build(), { inputs: { x }, weights: () => entries });
+      return codes?.values ?? new Float32Array();
+    };
+    expect(readCodes(await run())).toHaveLength(6);
+    if (where === "features") x[10] = bad;
+    else entries[50] = bad;
+    const broken = await run();
+    expect(() => readCodes(broken)).toThrow(/of a seen picture was chosen by what is no number/);
+  });
+
+  test("refuses codes that were never written", () => {
+    expect(() => readCodes(new Float32Array(12))).toThrow(
+      expect.objectContaining({ code: "numerics" }),
+    );
   });
 
   test("binds weights of the checkpoint's own names and shapes", () => {
