@@ -6,7 +6,7 @@ import { present } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
 import { convolution, type ConvolutionOptions } from "../ops/convolution.ts";
-import { add, mul, silu, softmax } from "../ops/elementwise.ts";
+import { add, bareSoftmax, blame, mul, silu } from "../ops/elementwise.ts";
 import { matmul } from "../ops/linear.ts";
 import { padEnd, reshape, split, transpose, upsampleNearest } from "../ops/movement.ts";
 import { fixed, imageSizes } from "../ops/sizes.ts";
@@ -186,8 +186,9 @@ function pixelAttention(g: GraphBuilder, x: Value, name: string, half: Half): Va
   const q = mul(g, project(pixels, projections.q), g.scalar(channels ** -0.5));
   const k = project(pixels, projections.k);
   const v = project(pixels, projections.v);
-  const scores = softmax(g, matmul(g, q, transpose(g, k, [0, 2, 1]))); // [1, pixels, pixels]
-  const out = project(matmul(g, scores, v), projections.out);
+  const scores = bareSoftmax(g, matmul(g, q, transpose(g, k, [0, 2, 1]))); // [1, pixels, pixels]
+  const attended = add(g, matmul(g, scores, v), add(g, blame(g, q), blame(g, k)));
+  const out = project(attended, projections.out);
   return add(g, reshape(g, transpose(g, out, [0, 2, 1]), x.shape), x);
 }
 

@@ -2,7 +2,9 @@
 import { assert, present } from "../../base/assert.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Value } from "../graph.ts";
+import { add, blame } from "./elementwise.ts";
 import { one } from "./one.ts";
+import { reduceSum } from "./reduction.ts";
 import { fixed } from "./sizes.ts";
 
 const MICROSOFT = "com.microsoft";
@@ -82,7 +84,8 @@ export interface GroupQueryOptions {
 /**
  * Causal attention over a cache [rows, kvHeads, capacity, size] that it extends in place; rotates q and k by
  * their positions behind the cache. Several rows take one slot each (with a past and several slots the kernel
- * takes one row only).
+ * takes one row only). What is no number in q or k stays none: onnxruntime 1.30's kernel for several slots on the
+ * CPU gives numbers for queries of NaN.
  *
  * @returns output, and the cache's key and value with the new slots
  */
@@ -111,9 +114,16 @@ export function groupQueryAttention(
     },
     MICROSOFT,
   );
+  const attended = present(output, "attention");
   return {
-    output: present(output, "attention"),
+    output: q.shape[1] === 1 ? attended : blameSlots(g, attended, q, k),
     key: present(key, "key cache"),
     value: present(value, "value cache"),
   };
+}
+
+/** Attended values, and NaN in every slot whose query or key holds what is no number. */
+function blameSlots(g: GraphBuilder, attended: Value, q: Value, k: Value): Value {
+  const ofKeys = reduceSum(g, blame(g, k), [2]); // [rows, slots, 1]
+  return add(g, add(g, attended, blame(g, q)), ofKeys);
 }

@@ -5,7 +5,7 @@ import { linear } from "../../graph/blocks/linear.ts";
 import type { GraphBuilder } from "../../graph/builder.ts";
 import type { Value } from "../../graph/graph.ts";
 import { groupQueryAttention, rotaryEmbedding } from "../../graph/ops/attention.ts";
-import { add, max, mul, sigmoid, softmax, sub } from "../../graph/ops/elementwise.ts";
+import { add, blame, max, mul, sigmoid, softmax, sub } from "../../graph/ops/elementwise.ts";
 import { matmul } from "../../graph/ops/linear.ts";
 import { cast, concat, gatherRows, reshape, split, transpose } from "../../graph/ops/movement.ts";
 import { exp, log, tanh } from "../../graph/ops/transcendental.ts";
@@ -253,5 +253,6 @@ function raise(g: GraphBuilder, v: Value, clamp: number): Value {
 
 function lower(g: GraphBuilder, x: Value): Value {
   const least = g.float === "f16" ? 6e-8 : 1e-20;
-  return add(g, log(g, max(g, x, g.scalar(least))), g.scalar(LASER_SHIFT));
+  const positive = add(g, max(g, x, g.scalar(least)), blame(g, x));
+  return add(g, log(g, positive), g.scalar(LASER_SHIFT));
 }

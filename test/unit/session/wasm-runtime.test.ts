@@ -1,3 +1,4 @@
+import { runBrokenOperators } from "../../contract/broken-operators.ts";
 import { runKernelContract } from "../../contract/kernels.ts";
 import { runRuntimeContract } from "../../contract/runtime.ts";
 import { describe } from "vitest";
@@ -6,4 +7,5 @@ import { createWasmRuntime } from "../../../src/session/wasm-runtime.ts";
 describe("createWasmRuntime", () => {
   runRuntimeContract(createWasmRuntime);
   runKernelContract(createWasmRuntime);
+  runBrokenOperators(createWasmRuntime);
 });
