@@ -92,9 +92,19 @@ function packPixels(binding: Parameters<Kernels["packPixels"]>[0]): Dispatch {
   };
 }
 
-/** True when a logit that may be picked is NaN or infinite; -Infinity is a way to say never. */
+/**
+ * True when a logit that may be picked is NaN or +Infinity, when none says more than never (-Infinity), and when
+ * all are the same, which is what a device leaves that forgot them.
+ */
 function areBroken(logits: Float32Array, rules: Uint32Array): boolean {
-  return logits.some((logit, id) => !((rules[id] ?? 0) & FORBIDDEN_TOKEN) && !(logit < Infinity));
+  if (logits.length > 1 && logits.every((logit) => Object.is(logit, logits[0]))) return true;
+  let mayPick = false;
+  for (const [id, logit] of logits.entries()) {
+    if ((rules[id] ?? 0) & FORBIDDEN_TOKEN) continue;
+    if (!(logit < Infinity)) return true;
+    mayPick ||= logit > -Infinity;
+  }
+  return !mayPick;
 }
 
 function mixedAt(

@@ -147,7 +147,7 @@ export const BROKEN_PIXEL = 0;
 /** Last byte of a pixel whose three numbers are, bit by bit, those of the first pixel. */
 export const SAME_PIXEL = 254;
 
-/** What `pickToken` writes to `ids` where the logits are no numbers: an id that no token has. */
+/** What `pickToken` writes to `ids` where the logits are no numbers or all the same: an id that no token has. */
 export const BROKEN_TOKEN = -1;
 
 /** A kernel with its tensors bound: one call records and submits one dispatch, uploading nothing. */
@@ -195,7 +195,9 @@ export interface Kernels {
    * Writes the id to `token` and to `ids[count]`, then adds 1 to `count` and to every tensor in `advance`.
    * Ids that `rules` forbids are never picked. Logits of ids that were picked before are divided by
    * `repetitionPenalty` where positive, multiplied where negative (transformers' rule).
-   * Where a logit that may be picked is NaN or infinite, {@link BROKEN_TOKEN} goes to `ids`, and 0 to `token`.
+   * {@link BROKEN_TOKEN} goes to `ids`, and 0 to `token`, where a logit that may be picked is NaN or +Infinity,
+   * where every one of those is -Infinity, and where two or more logits, picked or not, are bit by bit all the
+   * same: memory that a device forgot. One id that is left by a mask is picked.
    * temperature 0 is argmax (lowest id wins ties). Else: logits / temperature, keep the topK largest, keep the
    * smallest set whose probability reaches topP, draw with a counter-based generator of (seed, count).
    */

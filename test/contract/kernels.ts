@@ -161,7 +161,7 @@ function testSampling(get: () => Runtime): void {
   });
 
   test("gives the same ids for the same seed and others for another", async () => {
-    const logits = new Float32Array(64);
+    const logits = Float32Array.from({ length: 64 }, (_, id) => (id % 2) / 100);
     const draw = (seed: number) => pickIds(get(), logits, { seed, count: 40 });
     const first = await draw(2 ** 40 + 1);
     expect(await draw(2 ** 40 + 1)).toEqual(first);
@@ -178,6 +178,41 @@ function testSampling(get: () => Runtime): void {
       const rules = Array.from(logits, (_, id) => (id === 777 ? FORBIDDEN_TOKEN : 0));
       const [id] = await pickIds(get(), logits, { temperature, rules });
       expect(id).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  test.each([0, -0, 3.5, -Infinity])("tells that all logits are %s", async (value) => {
+    for (const size of [2, 300]) {
+      for (const temperature of [0, 1]) {
+        const logits = new Float32Array(size).fill(value);
+        expect(await pickIds(get(), logits, { temperature })).toEqual([BROKEN_TOKEN]);
+        // A head of padding rows, and a mask that leaves one id, change nothing about it.
+        const rules = Array.from(logits, (_, id) => (id === 1 ? 0 : FORBIDDEN_TOKEN));
+        const padded = [...logits, 7, 8];
+        const options = { temperature, rules, vocabularySize: size };
+        expect(await pickIds(get(), padded, options)).toEqual([BROKEN_TOKEN]);
+      }
+    }
+  });
+
+  test("tells that no logit that may be picked is more than -Infinity", async () => {
+    const logits = [4, -Infinity, 5, -Infinity];
+    const rules = [FORBIDDEN_TOKEN, 0, FORBIDDEN_TOKEN, 0];
+    for (const temperature of [0, 1]) {
+      expect(await pickIds(get(), logits, { temperature, rules })).toEqual([BROKEN_TOKEN]);
+      const all = Array(4).fill(FORBIDDEN_TOKEN);
+      expect(await pickIds(get(), logits, { temperature, rules: all })).toEqual([BROKEN_TOKEN]);
+    }
+  });
+
+  test("picks what a mask leaves alone: one id, equal ones, a vocabulary of one", async () => {
+    for (const temperature of [0, 1]) {
+      const alone = [-Infinity, -Infinity, 0, -Infinity];
+      expect(await pickIds(get(), alone, { temperature })).toEqual([2]);
+      const rules = [FORBIDDEN_TOKEN, 0, 0];
+      const [id] = await pickIds(get(), [1, 2, 2], { temperature, rules });
+      expect([1, 2]).toContain(id);
+      expect(await pickIds(get(), [0], { temperature })).toEqual([0]);
     }
   });
 

@@ -132,7 +132,8 @@ function createKernels(onDispatch: () => void): Kernels {
         onDispatch();
         const scores = [...dataOf(logits)];
         const best = scores.indexOf(Math.max(...scores));
-        const id = scores.some(Number.isNaN) ? BROKEN_TOKEN : best;
+        const isBroken = scores.some(Number.isNaN) || new Set(scores).size === 1;
+        const id = isBroken ? BROKEN_TOKEN : best;
         const at = dataOf(count)[0] ?? 0;
         dataOf(token)[0] = id;
         dataOf(ids)[at] = id;

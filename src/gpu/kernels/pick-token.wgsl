@@ -3,7 +3,8 @@
 // running sum over ids with u = pcg3d(seed, count). Ties always go to the lower id.
 // Then token <- id, ids[count] <- id, count <- count + 1, and the id counts as seen. Before all that, by the
 // bits of rules[id]: 1 = never picked, 2 = seen: the logit is weakened by the repetition penalty. Where a logit
-// that may be picked is NaN or +infinity, ids[count] <- -1, token <- 0, and no id counts as seen.
+// that may be picked is NaN or +infinity, where all of those are -infinity, and where all logits have the same bits
+// (two or more, picked or not), ids[count] <- -1, token <- 0, and no id counts as seen.
 //
 // Logits are compared through integer keys of the same order, so that a threshold is found exactly, bit by
 // bit: set the highest bit that leaves enough above it, then the next. 32 rounds for a key.
@@ -34,6 +35,8 @@ const GROUPS = 16u;
 const NO_ID = 0xffffffffu;
 const FORBIDDEN = 1u;
 const SEEN = 2u;
+// The key of -infinity; 0 is that of what is never picked.
+const NEVER = 0x007fffffu;
 // Below exp(-87) f32 has no normal number; such a token is never drawn.
 const LEAST_EXPONENT = -87.0;
 
@@ -43,6 +46,7 @@ var<workgroup> sums: array<f32, THREADS>;
 var<workgroup> group_words: array<u32, GROUPS>;
 var<workgroup> group_sums: array<f32, GROUPS>;
 var<workgroup> broken: atomic<u32>;
+var<workgroup> varied: atomic<u32>;
 
 // What may still be drawn: keys above `key`, and of the keys equal to it the ids below `end`.
 struct Kept {
@@ -220,6 +224,9 @@ fn largest(lane: u32) -> u32 {
     if (is_broken(id)) {
       atomicStore(&broken, 1u);
     }
+    if (bitcast<u32>(logits[id]) != bitcast<u32>(logits[0])) {
+      atomicStore(&varied, 1u);
+    }
   }
   words[lane] = key;
   winners[lane] = winner;
@@ -235,6 +242,10 @@ fn largest(lane: u32) -> u32 {
       }
     }
     workgroupBarrier();
+  }
+  let are_same = parameters.vocabulary > 1u && atomicLoad(&varied) == 0u;
+  if (lane == 0u && (words[0] <= NEVER || are_same)) {
+    atomicStore(&broken, 1u);
   }
   return workgroupUniformLoad(&winners[0]);
 }
