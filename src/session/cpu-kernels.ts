@@ -17,6 +17,7 @@ export function createCpuKernels(onDispatch: () => void): Kernels {
     solverStep: (binding) => counted(solverStep(binding)),
     mixRows: (binding) => counted(mixRows(binding)),
     pickToken: (binding) => counted(pickToken(binding)),
+    findBroken: (binding) => counted(findBroken(binding)),
     packPixels: (binding) => counted(packPixels(binding)),
   };
 }
@@ -68,6 +69,14 @@ function pickToken(binding: Parameters<Kernels["pickToken"]>[0]): Dispatch {
     for (const counter of [count, ...advance]) {
       for (let n = 0; n < counter.length; n++) counter[n] = (counter[n] ?? 0) + 1;
     }
+  };
+}
+
+function findBroken(binding: Parameters<Kernels["findBroken"]>[0]): Dispatch {
+  const [values, report] = [f32(binding.values), u32(binding.report)];
+  return () => {
+    const broken = values.findIndex((value) => !Number.isFinite(value));
+    report.set([values.length, broken < 0 ? 0 : values.length - broken]);
   };
 }
 

@@ -1,5 +1,6 @@
 // The kernels of the contract on the GPU: checks that the tensors are on it, binds the WGSL.
 import { KernelBinder } from "../gpu/kernel.ts";
+import { bindFindBroken } from "../gpu/kernels/find-broken.ts";
 import { bindMixRows } from "../gpu/kernels/mix-rows.ts";
 import { bindPackPixels } from "../gpu/kernels/pack-pixels.ts";
 import { bindPickToken } from "../gpu/kernels/pick-token.ts";
@@ -34,6 +35,8 @@ export function createGpuKernels(device: GPUDevice): Kernels {
         count: onGpu(binding.count),
         advance: binding.advance.map(onGpu),
       }),
+    findBroken: ({ values, report }) =>
+      bindFindBroken(binder, { values: onGpu(values), report: onGpu(report) }),
     packPixels: (binding) =>
       bindPackPixels(binder, {
         ...binding,

@@ -227,6 +227,16 @@ export interface Kernels {
   }): Dispatch;
 
   /**
+   * Looks for what is no number in f32 or f16 of any shape: the report, zeros before, becomes their count, and
+   * that count less the place of the first that is NaN or infinite, or 0 where there is none.
+   */
+  findBroken(binding: {
+    readonly values: Tensor;
+    /** u32 [2] */
+    readonly report: Tensor;
+  }): Dispatch;
+
+  /**
    * Image tensor [3, height, width] in [-1, 1] -> u32 [height, width] of packed RGBA bytes (r lowest). The last
    * byte tells about the numbers: {@link BROKEN_PIXEL}, {@link SAME_PIXEL}, else 255.
    */

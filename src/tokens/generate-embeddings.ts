@@ -1,7 +1,9 @@
 // The autoregressive loop of vectors: what comes out goes in again, no token in between. Knows a vector to feed
 // back and a decode step; knows nothing about pictures, models or onnxruntime. Everything stays on the device: one
-// upload before the first step, and nothing is read back.
+// upload before the first step, and behind the last one a read back of 8 bytes: which vector was the first to break.
 import { present } from "../base/assert.ts";
+import { brokenNumbers } from "../base/numerics.ts";
+import { firstBroken } from "../session/first-broken.ts";
 import type { Runtime, Tensor } from "../session/runtime.ts";
 
 /** A core whose cache is filled: what the loop needs of it. */
@@ -32,7 +34,8 @@ const BYTES = 4;
 /**
  * Emits one vector after the other, until `vectors` is full.
  *
- * @throws the signal's reason, at most one step after it fires
+ * @throws the signal's reason, at most one step after it fires; ModelError numerics with the number of the first
+ * vector that holds no numbers
  */
 export async function generateEmbeddings(
   runtime: Runtime,
@@ -60,9 +63,19 @@ export async function generateEmbeddings(
       fences.push(runtime.fence());
       await fences[index - STEPS_IN_FLIGHT + 1];
     }
-    await fences.at(-1);
+    signal?.throwIfAborted();
+    await checkVectors(runtime, vectors);
     signal?.throwIfAborted();
   } finally {
     places.dispose();
   }
+}
+
+/** A broken vector breaks all that follow: the first one is why. */
+async function checkVectors(runtime: Runtime, vectors: Tensor): Promise<void> {
+  const [, count = 0, width = 1] = vectors.shape;
+  const place = await firstBroken(runtime, vectors);
+  if (place === undefined) return;
+  const vector = Math.floor(place / width) + 1;
+  throw brokenNumbers(`Vector ${vector} of ${count} holds what is no number`, { vector });
 }

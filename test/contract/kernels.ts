@@ -1,5 +1,6 @@
 // The laws of the kernels of session/runtime.ts, the same for every backend.
 import { beforeAll, describe, expect, test } from "vitest";
+import { f32ToF16 } from "../../src/base/float16.ts";
 import { pickTokenId } from "../../src/session/pick-token-id.ts";
 import {
   BROKEN_PIXEL,
@@ -21,6 +22,7 @@ export function runKernelContract(create: () => Promise<Runtime>): void {
   describe("mixRows", () => testMixRows(() => runtime));
   describe("pickToken", () => testPickToken(() => runtime));
   describe("pickToken from a distribution", () => testSampling(() => runtime));
+  describe("findBroken", () => testFindBroken(() => runtime));
   describe("packPixels", () => testPackPixels(() => runtime));
 }
 
@@ -248,6 +250,34 @@ function testSampling(get: () => Runtime): void {
       }
     },
   );
+}
+
+function testFindBroken(get: () => Runtime): void {
+  async function find(values: ArrayBufferView, dtype: "f32" | "f16", count: number) {
+    const tensor = get().createTensor(dtype, [count], values);
+    const report = get().createTensor("u32", [2]);
+    get().kernels.findBroken({ values: tensor, report })();
+    const found = [...(await get().read(report))];
+    for (const used of [tensor, report]) used.dispose();
+    return found;
+  }
+
+  const MANY = 1001;
+  const places = [[], [0], [MANY - 1], [7, 6, 900]];
+  for (const dtype of ["f32", "f16"] as const) {
+    test.each([Number.NaN, Infinity, -Infinity])(`finds the first %s of ${dtype}`, async (bad) => {
+      // The wasm runtime computes in f32 alone.
+      if (dtype === "f16" && get().backend === "wasm") return;
+      for (const at of places) {
+        // Largest numbers of the type, and zeros.
+        const values = Float32Array.from({ length: MANY }, (_, n) => (n % 3) * -32_752);
+        for (const place of at) values[place] = bad;
+        const expected = at.length === 0 ? 0 : MANY - Math.min(...at);
+        const stored = dtype === "f16" ? f32ToF16(values) : values;
+        expect(await find(stored, dtype, MANY)).toEqual([MANY, expected]);
+      }
+    });
+  }
 }
 
 function testPackPixels(get: () => Runtime): void {

@@ -41,9 +41,9 @@ export function runPiscesParity({ checkpoint, goldens, open }: ParitySubject<Pis
       await compareLatents(model.stages, goldens, { steps: 1 });
       const before = runtime.counters.readbacks;
       await compareLatents(model.stages, goldens, { steps: 1 });
-      // The latents, what the steps tell, the picture, and on a GPU the prompt's length, which the operator wants
-      // on the CPU.
-      expect(runtime.counters.readbacks - before).toBe(runtime.backend === "webgpu" ? 4 : 3);
+      // Whether the vectors are numbers, the latents, what the steps tell, the picture, and on a GPU the prompt's
+      // length, which the operator wants on the CPU.
+      expect(runtime.counters.readbacks - before).toBe(runtime.backend === "webgpu" ? 5 : 4);
     });
 
     test("predicts the same noise at every time, with the prompt and without", async () => {

@@ -140,6 +140,13 @@ function createKernels(onDispatch: () => void): Kernels {
         for (const tensor of [count, ...advance]) dataOf(tensor)[0] = (dataOf(tensor)[0] ?? 0) + 1;
       };
     },
+    findBroken: ({ values, report }) => {
+      return () => {
+        const { length } = dataOf(values);
+        const broken = dataOf(values).findIndex((value) => !Number.isFinite(value));
+        dataOf(report).set([length, broken < 0 ? 0 : length - broken]);
+      };
+    },
     packPixels: () => () => undefined,
   };
 }

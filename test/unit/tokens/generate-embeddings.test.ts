@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { generateEmbeddings, type EmbeddingCore } from "../../../src/tokens/generate-embeddings.ts";
 import { createFakeRuntime, dataOf, type FakeRuntime } from "../../support/fake-runtime.ts";
 
@@ -36,10 +36,39 @@ describe("generateEmbeddings", () => {
     expect([...dataOf(vectors)]).toEqual([0, 0, 40, 7, 8, 41, 8, 9, 42, 9, 10, 43]);
   });
 
-  test("reads nothing back and uploads nothing between its steps", async () => {
+  test("uploads nothing between its steps, and reads back once, behind the last", async () => {
     const { runtime, core, vectors } = start();
+    const readbacks: number[] = [];
+    const decode = core.decode.bind(core);
+    core.decode = () => {
+      readbacks.push(runtime.counters.readbacks);
+      return decode();
+    };
     await generateEmbeddings(runtime, core, { vectors });
-    expect(runtime.counters).toMatchObject({ readbacks: 0, uploads: 0 });
+    expect(readbacks).toEqual([0, 0, 0]);
+    expect(runtime.counters).toMatchObject({ readbacks: 1, uploads: 0 });
+  });
+
+  test.each([1, 2, 4])("names vector %i, the first that holds no numbers", async (vector) => {
+    const { runtime, core, vectors } = start();
+    const decode = core.decode.bind(core);
+    core.decode = async () => {
+      await decode();
+      if (core.decodes >= vector - 1) dataOf(core.vector)[1] = Number.NaN;
+    };
+    if (vector === 1) dataOf(core.vector)[1] = Number.NaN;
+    await expect(generateEmbeddings(runtime, core, { vectors })).rejects.toMatchObject({
+      code: "numerics",
+      details: { vector },
+    });
+  });
+
+  test("refuses what the device did not look at", async () => {
+    const { runtime, core, vectors } = start();
+    vi.spyOn(runtime, "read").mockResolvedValue(new Uint32Array(2));
+    await expect(generateEmbeddings(runtime, core, { vectors })).rejects.toThrow(
+      /looked at 0 of 12 numbers/,
+    );
   });
 
   test("runs at most two steps ahead of the device", async () => {
