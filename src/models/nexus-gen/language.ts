@@ -1,7 +1,9 @@
 // The core on the device: what a prompt's parts become in the cache, and a picture that the core imagines.
 import { present } from "../../base/assert.ts";
+import { brokenNumbers } from "../../base/numerics.ts";
 import type { Pixels } from "../../base/pixels.ts";
 import type { Raster } from "../../pixels/resize.ts";
+import { firstBroken } from "../../session/first-broken.ts";
 import {
   FORBIDDEN_TOKEN,
   SEEN_TOKEN,
@@ -161,6 +163,7 @@ export class NexusLanguage {
    * The picture that follows a prompt, whose last id begins it: embeddings f32 [1, grid * grid, hidden]. One
    * pass: what the core reads at a picture's slots is the same for all pictures.
    *
+   * @throws ModelError numerics with the first embedding that holds no numbers: the decoder's steps come later
    * @see https://github.com/modelscope/Nexus-Gen/blob/fb49ff5/modeling/ar/modeling_qwen2_5_vl.py#L1943
    */
   async imagine(
@@ -178,7 +181,9 @@ export class NexusLanguage {
       await this.#sessions.imagine.run({ hidden }),
     );
     hidden.dispose();
-    return present(embeddings, "embeddings");
+    const imagined = present(embeddings, "embeddings");
+    await this.#check(imagined);
+    return imagined;
   }
 
   /** Says which ids the context holds and which must not be picked. */
@@ -203,6 +208,19 @@ export class NexusLanguage {
     for (const session of Object.values(this.#sessions)) await session?.dispose();
     await this.#cores.dispose();
     this.rules.dispose();
+  }
+
+  async #check(embeddings: Tensor): Promise<void> {
+    const { runtime, config } = this.#context;
+    const place = await firstBroken(runtime, embeddings).catch((error: unknown) => {
+      embeddings.dispose();
+      throw error;
+    });
+    if (place === undefined) return;
+    embeddings.dispose();
+    const embedding = Math.floor(place / config.language.hiddenSize) + 1;
+    const what = `Embedding ${embedding} of the imagined picture holds what is no number`;
+    throw brokenNumbers(what, { embedding });
   }
 
   #slotsOf(piece: Piece): number {
