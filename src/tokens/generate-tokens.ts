@@ -1,10 +1,8 @@
 // The autoregressive loop. Knows logits, a token to feed back and a decode step; knows nothing about
 // text, models or onnxruntime. Sampling happens on the device: ids are read back in batches behind the
 // loop, while the next batch is already queued.
-import { assert } from "../base/assert.ts";
-import { brokenNumbers } from "../base/numerics.ts";
-import { BROKEN_TOKEN } from "../session/runtime.ts";
 import type { Runtime, Tensor } from "../session/runtime.ts";
+import { checkPicked, createPicks } from "./picks.ts";
 
 /** A core whose cache is filled: what the loop needs of a language model. */
 export interface TokenCore {
@@ -50,7 +48,8 @@ export interface TokensEnd {
  * Yields picked ids in order, in batches; a stop id ends the loop and is not yielded.
  *
  * @returns "stop" and the id when a stop id was picked, "length" when maxTokens were
- * @throws the signal's reason, at most one batch after it fires; ModelError numerics when logits are no numbers
+ * @throws the signal's reason, at most one batch after it fires; ModelError numerics when
+ * the logits of a token are no numbers or all the same, or when the device has not picked what it was told to
  */
 export async function* generateTokens(
   runtime: Runtime,
@@ -83,14 +82,6 @@ export async function* generateTokens(
   }
 }
 
-/** @param before - ids picked before these. @throws ModelError numerics for one that no logits gave */
-export function checkPicked(ids: Int32Array, before = 0): void {
-  const broken = ids.indexOf(BROKEN_TOKEN);
-  if (broken < 0) return;
-  const step = before + broken + 1;
-  throw brokenNumbers(`The logits of token ${step} are no numbers`, { step });
-}
-
 /** Ids picked up to and including one batch, on their way back from the device. */
 interface Batch {
   readonly ids: Promise<Int32Array>;
@@ -99,8 +90,8 @@ interface Batch {
 /** Queues batches of picks and decodes; each launch starts a read of all ids picked so far. */
 function createLoop(runtime: Runtime, core: TokenCore, options: GenerateTokensOptions) {
   const { maxTokens, temperature, topK, topP, seed, rules, repetitionPenalty = 1 } = options;
-  const ids = runtime.createTensor("i32", [maxTokens]);
-  const count = runtime.createTensor("i32", [1]);
+  const picks = createPicks(runtime, maxTokens);
+  const { ids, count } = picks;
   const noRules = rules ?? runtime.createTensor("u32", [core.vocabularySize]);
   const pick = runtime.kernels.pickToken({
     logits: core.logits,
@@ -127,20 +118,14 @@ function createLoop(runtime: Runtime, core: TokenCore, options: GenerateTokensOp
       if (picked > 0) await core.decode();
       pick();
     }
-    newest = { ids: readIds(picked) };
+    newest = { ids: picks.read(picked) };
     // A loop that ends early leaves this read unobserved; its failure is then nobody's news.
     newest.ids.catch(() => undefined);
     return newest;
   }
-  async function readIds(known: number): Promise<Int32Array> {
-    const all = await runtime.read(ids);
-    assert(all instanceof Int32Array, "token ids are i32");
-    return all.subarray(0, known);
-  }
   async function dispose(): Promise<void> {
     await newest.ids.catch(() => undefined);
-    ids.dispose();
-    count.dispose();
+    picks.dispose();
     if (noRules !== rules) noRules.dispose();
   }
   return { launch, dispose };

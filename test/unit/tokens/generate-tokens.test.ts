@@ -68,6 +68,38 @@ describe.each(["webgpu", "wasm"] as const)("generateTokens on %s", (backend) => 
     });
   });
 
+  test.each([
+    ["zeros", [0, 0, 0]],
+    ["nothing but -Infinity", [-Infinity, -Infinity, -Infinity]],
+  ])("names the token whose logits are %s", async (_, [value = 0]) => {
+    const runtime = createFakeRuntime(backend);
+    const core = createScriptedCore(runtime, [1, 2, 3, 4, 5, 6, 7]);
+    const decode = core.decode.bind(core);
+    core.decode = async () => {
+      await decode();
+      if (core.decodes === 2) dataOf(core.logits).fill(value);
+    };
+    await expect(collect(runtime, core, 100)).rejects.toMatchObject({
+      code: "numerics",
+      details: { step: 3 },
+    });
+  });
+
+  test.each([0, 1])("refuses zeros in place of ids, read back %i and on", async (from) => {
+    const runtime = createFakeRuntime(backend);
+    const core = createScriptedCore(runtime, [1, 2, 3, 4, 5, 6, 7]);
+    const read = runtime.read.bind(runtime);
+    let reads = 0;
+    runtime.read = async (tensor) => {
+      const data = await read(tensor);
+      return reads++ >= from ? data.fill(0) : data;
+    };
+    await expect(collect(runtime, core, 100)).rejects.toMatchObject({
+      code: "numerics",
+      details: { done: 0 },
+    });
+  });
+
   test("hears nothing of logits beyond the stop", async () => {
     const runtime = createFakeRuntime(backend);
     const core = createScriptedCore(runtime, [1, 9]);
