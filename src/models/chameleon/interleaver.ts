@@ -3,6 +3,7 @@
 // https://github.com/facebookresearch/chameleon/blob/dbbe47f/chameleon/inference/chameleon.py#L378-L428
 import { assert, present } from "../../base/assert.ts";
 import type { Drawing } from "../../base/drawing.ts";
+import { brokenNumbers } from "../../base/numerics.ts";
 import type { Message } from "../../base/requests.ts";
 import type { Tensor } from "../../session/runtime.ts";
 import type { InterleaveRequest, StageContext, WrittenPrompt } from "../family.ts";
@@ -71,10 +72,20 @@ export class ChameleonInterleaver {
     this.#before = undefined;
     const codes = await runtime.read(this.#drawn);
     assert(codes instanceof Int32Array, "ids are i32");
+    this.#checkCodes(codes);
     const ids = [...before, ...codes, config.vocabulary.eoi];
     if (ids.length >= config.language.maxPositions) return undefined;
     // The begin of the picture was picked and not yet read.
     return this.#writer.extend(ids, before.length - 1, { maxTokens, mayDraw: true, signal });
+  }
+
+  /** A device that was lost since the picture was drawn may give zeros: the id of padding. */
+  #checkCodes(ids: Int32Array): void {
+    const known = new Set(this.#context.config.vocabulary.codeIds);
+    const broken = ids.findIndex((id) => !known.has(id));
+    if (broken < 0) return;
+    const what = `Code ${broken + 1} of the drawn picture is read back as id ${ids[broken]}, which is no code`;
+    throw brokenNumbers(what, { code: broken + 1 });
   }
 
   dispose(): void {

@@ -1,5 +1,5 @@
 // What may be picked when, and whole answers of texts and pictures, on the wasm backend.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { RunEvent } from "../../../../src/base/events.ts";
 import type { ConverseRequest, Message } from "../../../../src/base/requests.ts";
 import type { LoadedModel } from "../../../../src/engine/engine.ts";
@@ -72,6 +72,21 @@ describe("answers of Anole", () => {
     const long = { prompt: "1".repeat(CONTEXT - PICTURE), images: [], seed: 0, count: 1 };
     const { draw } = model.stages as Required<LoadedModel["stages"]>;
     await expect(draw.prepare({ ...draw.defaults([]), ...long })).rejects.toThrow(RangeError);
+  });
+
+  test("do not go on behind codes that are read back as zeros", async () => {
+    await interleave.prefill([said("a red fox")], 4);
+    const drawing = await interleave.prepare([boi], { seed: 1 });
+    for await (const step of drawing.draw(0, { settleEvery: 0 })) void step;
+    await drawing.decode();
+    const read = vi.spyOn(model.stages.runtime, "read");
+    read.mockImplementationOnce(async () => new Int32Array(PICTURE - 2));
+    await expect(interleave.resume(4)).rejects.toMatchObject({
+      code: "numerics",
+      details: { code: 1 },
+    });
+    read.mockRestore();
+    drawing.dispose();
   });
 
   test("hold the picture between their texts", async () => {
