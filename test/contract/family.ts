@@ -1,69 +1,32 @@
 // What every family must do, whatever it is made of: the laws of each task that it has.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ConverseResult, DrawResult, TextResult } from "../../src/base/events.ts";
-import type { Pixels } from "../../src/base/pixels.ts";
-import type {
-  Capabilities,
-  ConverseRequest,
-  EditRequest,
-  TextRequest,
-} from "../../src/base/requests.ts";
+import type { Capabilities, EditRequest } from "../../src/base/requests.ts";
 import type { LoadedModel } from "../../src/engine/engine.ts";
 import type { Stages } from "../../src/models/family.ts";
-import { converse } from "../../src/tasks/converse.ts";
 import { drawImages } from "../../src/tasks/draw-images.ts";
-import { generateText } from "../../src/tasks/generate-text.ts";
-
-/** A family on a backend. */
-export interface FamilySubject {
-  readonly name: string;
-  /** With a budget: stages that do not fit together take turns. */
-  open: (memoryBudgetBytes?: number) => Promise<LoadedModel>;
-  /** What the checkpoint can do; default: write and draw. */
-  readonly can?: Capabilities;
-  /** Steps of the laws' drawings, default 3; those of the model where it has a fixed number. */
-  readonly steps?: number;
-  /** Size of the laws' drawings, for families that draw any: one that a test can wait for. */
-  readonly size?: Pick<EditRequest, "width" | "height">;
-}
-
-const WRITES_AND_DRAWS: Capabilities = {
-  generateText: true,
-  generateImage: true,
-  editImage: false,
-  converse: false,
-};
-
-const DRAW: EditRequest = { prompt: "a red fox", seed: 5, count: 1, previewEvery: 0, images: [] };
-const WRITE: TextRequest = {
-  messages: [{ role: "user", content: [{ type: "text", text: "What is a fox?" }] }],
-  maxTokens: 6,
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  seed: 0,
-};
-
-type Call<Request, Result> = (change?: Partial<Request>, signal?: AbortSignal) => Promise<Result>;
-
-/** The calls that the laws are about. */
-interface Calls {
-  readonly draw: Call<EditRequest, DrawResult>;
-  readonly write: Call<TextRequest, TextResult>;
-  readonly answer: Call<ConverseRequest, ConverseResult>;
-}
+import {
+  ASKED,
+  callsOn,
+  checkered,
+  drawingOf,
+  finish,
+  WRITES_AND_DRAWS,
+  type Calls,
+  type FamilySubject,
+} from "./family-calls.ts";
+import { poisonLaws } from "./poisoned.ts";
 
 /** Runs the contract on one family. */
 export function runFamilyContract(subject: FamilySubject): void {
-  const { name, open, can = WRITES_AND_DRAWS, steps = 3, size = {} } = subject;
-  const asked = { ...DRAW, ...size, steps };
+  const { name, open, can = WRITES_AND_DRAWS, poisons } = subject;
+  const asked = drawingOf(subject);
   describe(`family contract: ${name}`, () => {
     let model: LoadedModel;
     beforeAll(async () => {
       model = await open();
     }, 120_000);
     afterAll(() => model?.dispose());
-    const calls = callsOn(() => model.stages, asked);
+    const calls = callsOn(() => model.stages, subject);
 
     test("says what it can do, and can do no more", () => {
       const { capabilities } = model.info();
@@ -78,6 +41,7 @@ export function runFamilyContract(subject: FamilySubject): void {
     if (can.editImage) editingLaws(calls);
     if (can.generateText) writingLaws(calls);
     if (can.converse) conversingLaws(calls);
+    if (poisons !== undefined) poisonLaws(subject, () => model.stages);
 
     test("one task does not disturb another", async () => {
       const before = await everything(calls, can);
@@ -88,7 +52,7 @@ export function runFamilyContract(subject: FamilySubject): void {
       const expected = await everything(calls, can);
       const sizes = model.info().stages.map(({ weightBytes }) => weightBytes);
       const small = await open(Math.max(...sizes));
-      const fewer = callsOn(() => small.stages, asked);
+      const fewer = callsOn(() => small.stages, subject);
       for (let round = 0; round < 2; round++) {
         expect(await everything(fewer, can)).toEqual(expected);
         const resident = small.info().stages.filter(({ isResident }) => isResident);
@@ -105,16 +69,6 @@ export function runFamilyContract(subject: FamilySubject): void {
       expect(model.info().tensorBytes).toBe(before);
     });
   });
-}
-
-function callsOn(stages: () => Stages, asked: EditRequest & { readonly steps: number }): Calls {
-  const { steps } = asked;
-  return {
-    draw: (change, signal) => finish(drawImages(stages(), { ...asked, ...change }, signal)),
-    write: (change, signal) => finish(generateText(stages(), { ...WRITE, ...change }, signal)),
-    answer: (change, signal) =>
-      finish(converse(stages(), { ...WRITE, previewEvery: 0, steps, ...change }, signal)),
-  };
 }
 
 /** What every task gives, to be compared with itself. */
@@ -202,7 +156,7 @@ function writingLaws({ write }: Calls): void {
     const [first, again] = [await write(), await write()];
     expect(again.text).toBe(first.text);
     expect(first.usage.promptTokens).toBeGreaterThan(0);
-    expect(first.usage.completionTokens).toBeLessThanOrEqual(WRITE.maxTokens);
+    expect(first.usage.completionTokens).toBeLessThanOrEqual(ASKED.maxTokens);
   });
 
   test("sampled text repeats with its seed", async () => {
@@ -212,7 +166,7 @@ function writingLaws({ write }: Calls): void {
 
   test("a conversation that does not end with the user is a TypeError", async () => {
     const said = { role: "assistant", content: [{ type: "text", text: "A fox." }] } as const;
-    await expect(write({ messages: [...WRITE.messages, said] })).rejects.toThrow(TypeError);
+    await expect(write({ messages: [...ASKED.messages, said] })).rejects.toThrow(TypeError);
   });
 }
 
@@ -228,21 +182,4 @@ function conversingLaws({ answer }: Calls): void {
     const reason = new Error("enough");
     await expect(answer({}, AbortSignal.abort(reason))).rejects.toBe(reason);
   });
-}
-
-/** A picture of 24 x 16 pixels in squares of this brightness and black. */
-function checkered(brightness: number): Pixels {
-  const [width, height] = [24, 16];
-  const data = new Uint8ClampedArray(width * height * 4);
-  for (let place = 0; place < width * height; place++) {
-    const isLight = (Math.floor((place % width) / 4) + Math.floor(place / width / 4)) % 2 === 0;
-    data.set([isLight ? brightness : 0, brightness, isLight ? 255 : 0, 255], 4 * place);
-  }
-  return { width, height, data };
-}
-
-async function finish<Event, Result>(task: AsyncGenerator<Event, Result>): Promise<Result> {
-  let next = await task.next();
-  while (!next.done) next = await task.next();
-  return next.value;
 }

@@ -5,13 +5,15 @@ import { runJanusParity } from "../../../contract/janus-parity.ts";
 import { folderFiles } from "../../../support/folder-files.ts";
 import { janusCheckpoint, readJanusGoldens } from "../../../support/janus-goldens.ts";
 import { openModel } from "../../../support/open-model.ts";
+import { tinyFamily } from "../../../support/tiny-families.ts";
 
 for (const name of ["a", "b", "a-transformers"] as const) {
-  const open = async (memoryBudgetBytes?: number) => {
+  const open = async () => {
     const files = folderFiles(janusCheckpoint(name));
     const runtime = await createWasmRuntime();
-    return openModel({ kind: "files", files }, "f32", runtime, memoryBudgetBytes);
+    return openModel({ kind: "files", files }, "f32", runtime);
   };
   runJanusParity({ checkpoint: name, goldens: readJanusGoldens(name), open });
-  if (name === "b") runFamilyContract({ name: "janus on wasm", open, steps: 9 });
 }
+
+runFamilyContract(tinyFamily("janus"));

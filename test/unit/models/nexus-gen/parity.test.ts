@@ -4,8 +4,8 @@ import { runFamilyContract } from "../../../contract/family.ts";
 import { runNexusGenParity } from "../../../contract/nexus-gen-parity.ts";
 import { folderFiles } from "../../../support/folder-files.ts";
 import { nexusGenFolder, readNexusGenGoldens } from "../../../support/nexus-gen-goldens.ts";
-import { openModel } from "../../../support/open-model.ts";
 import { openNexusGen } from "../../../support/open-nexus-gen.ts";
+import { tinyFamily } from "../../../support/tiny-families.ts";
 
 for (const name of ["v2", "v1"] as const) {
   const location = () => {
@@ -17,11 +17,6 @@ for (const name of ["v2", "v1"] as const) {
     goldens: readNexusGenGoldens(name),
     open: async () => openNexusGen(location(), "f32", await createWasmRuntime()),
   });
-  if (name === "v1") continue;
-  runFamilyContract({
-    name: "nexus-gen on wasm",
-    can: { generateText: true, generateImage: true, editImage: true, converse: true },
-    open: async (memoryBudgetBytes?: number) =>
-      openModel(location(), "f32", await createWasmRuntime(), memoryBudgetBytes),
-  });
 }
+
+runFamilyContract(tinyFamily("nexus-gen"));

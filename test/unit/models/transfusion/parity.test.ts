@@ -5,15 +5,15 @@ import { runTransfusionParity } from "../../../contract/transfusion-parity.ts";
 import { folderFiles } from "../../../support/folder-files.ts";
 import { openModel } from "../../../support/open-model.ts";
 import { readTransfusionGoldens, transfusionFolder } from "../../../support/transfusion-goldens.ts";
+import { tinyFamily } from "../../../support/tiny-families.ts";
 
 for (const name of ["a", "b"] as const) {
-  const open = async (memoryBudgetBytes?: number) => {
+  const open = async () => {
     const files = folderFiles(new URL("checkpoint/", transfusionFolder(name)));
     const runtime = await createWasmRuntime();
-    return openModel({ kind: "files", files }, "f32", runtime, memoryBudgetBytes);
+    return openModel({ kind: "files", files }, "f32", runtime);
   };
   runTransfusionParity({ checkpoint: name, goldens: readTransfusionGoldens(name), open });
-  if (name === "b") continue;
-  const can = { generateText: true, generateImage: true, editImage: true, converse: true };
-  runFamilyContract({ name: "transfusion on wasm", open, can });
 }
+
+runFamilyContract(tinyFamily("transfusion"));
