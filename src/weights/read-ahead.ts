@@ -26,7 +26,7 @@ export interface ReadAheadOptions {
   readonly signal?: AbortSignal | undefined;
   /** New bytes of a file. */
   readonly onBytes?: (count: number, file: string) => void;
-  /** Sees the bytes of a request up to the end of each slice, before the slice is handed out, and then all of them. */
+  /** Sees the bytes of a request up to the end of each slice, before that is handed out; all where there is none. */
   readonly inspect?: ((request: RangeRequest, bytes: Uint8Array) => void) | undefined;
 }
 
@@ -81,7 +81,7 @@ export async function* readSlices(
         inspect?.(request, bytes.subarray(0, slice.end - request.start));
         yield bytes.subarray(slice.start - request.start, slice.end - request.start);
       }
-      inspect?.(request, bytes);
+      if (request.slices.length === 0) inspect?.(request, bytes);
     }
   } finally {
     stopper.abort();

@@ -107,10 +107,14 @@ export class ReadingProof {
     const hashers = { sha256: await createSHA256(), git: await createSHA1() };
     const proof = new ReadingProof(files, hashers);
     const { before, after } = marks;
-    const isSameFile = first && after && placeOf(first) === placeOf(after);
-    const isAgain = isSameFile === true && first.start < after.position;
-    proof.#restore(isAgain ? before : after);
-    proof.#expected = isAgain ? after : undefined;
+    const isOf = (mark: HashState | undefined): boolean =>
+      first !== undefined && mark !== undefined && placeOf(first) === placeOf(mark);
+    // The last job is done again where its bytes go on in the next shard.
+    const isAgain = isOf(after) && (first?.start ?? 0) < (after?.position ?? 0);
+    if (isAgain) proof.#expected = after;
+    // Where there is no state behind that job, all that it had read was proved.
+    if (after && !isAgain) proof.#restore(after);
+    else if (isOf(before)) proof.#restore(before);
     return proof;
   }
 

@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test, vi } from "vitest";
 import { fail } from "../../../src/base/errors.ts";
 import type { LoadProgress } from "../../../src/base/events.ts";
@@ -10,6 +12,7 @@ import type { ImportRequest, ImportTools } from "../../../src/engine/loader.ts";
 import { memoryKeyValue } from "../../../src/weights/key-value.ts";
 import type { KeyValue } from "../../../src/weights/key-value.ts";
 import { WeightStore } from "../../../src/weights/weight-store.ts";
+import { listingOf } from "../../support/fake-hub.ts";
 import { FakeLocks } from "../../support/fake-locks.ts";
 import { setRow } from "../../support/set-row.ts";
 
@@ -24,11 +27,22 @@ interface Host {
   readonly hidden: Set<string>;
 }
 
-/** A hub with one repository: the golden checkpoint. */
+const FILES = Object.fromEntries(
+  readdirSync(CHECKPOINT, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => {
+      const path = join(parentPath, name);
+      return [relative(fileURLToPath(CHECKPOINT), path), new Uint8Array(readFileSync(path))];
+    }),
+);
+
+/** A hub with one repository, the golden checkpoint, and the hashes of its files. */
 function host(): Host {
   const requests: string[] = [];
   const hidden = new Set<string>();
   const fetch: FetchLike = async (url, { headers }) => {
+    const listed = /\/api\/models\/.*\/tree\/[^/]+\/?(.*)$/.exec(url);
+    if (listed) return new Response(listingOf(FILES, listed[1]));
     const [, revision = "", path = ""] = /\/resolve\/([^/]+)\/(.+)$/.exec(url) ?? [];
     requests.push(`${revision} ${path}`);
     const bytes = hidden.has(path) ? undefined : readFile(path);
@@ -71,6 +85,33 @@ function memoryStore(): { store: WeightStore; rows: KeyValue } {
 }
 
 describe("importModel", () => {
+  test("refuses weights that are not those that the hub lists, after a second look", async () => {
+    const { fetch } = host();
+    const path = "model.safetensors";
+    const attempts = new Set<number>();
+    let attempt = 0;
+    let isCalm = false;
+    const flipping: FetchLike = async (url, init) => {
+      const answer = await fetch(url, init);
+      const start = Number(/bytes=(\d+)-/.exec(new Headers(init.headers).get("range") ?? "")?.[1]);
+      if (!url.endsWith(`/main/${path}`) && !url.endsWith(`/${COMMIT}/${path}`)) return answer;
+      if (start === 0) attempt++;
+      if (start === 0 || isCalm) return answer;
+      attempts.add(attempt);
+      const bytes = new Uint8Array(await new Response(answer.body).arrayBuffer());
+      bytes[100] = (bytes[100] ?? 0) ^ 1;
+      return new Response(bytes, answer);
+    };
+    const { store } = memoryStore();
+    await expect(importModel(request(), store, tools(flipping))).rejects.toMatchObject({
+      code: "download-failed",
+      details: { reason: "damaged", file: path },
+    });
+    expect(attempts.size).toBe(2);
+    isCalm = true;
+    expect((await importModel(request(), store, tools(flipping))).alreadyStored).toBe(false);
+  });
+
   test("reads files once more that changed while they were read, and then gives up", async () => {
     for (const changes of [1, Infinity]) {
       const { fetch } = host();

@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 
 import { parseSource } from "../../../src/base/source-location.ts";
+import type { WeightDeclaration } from "../../../src/base/weight-declaration.ts";
 import type { FetchLike } from "../../../src/base/wire-fetch.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
 import { importCheckpoint } from "../../../src/weights/import-checkpoint.ts";
@@ -22,7 +23,7 @@ const GAP = { dtype: "I64", shape: [8500], values: Array.from({ length: 8500 }, 
 const FILES: HubFiles = {
   "config.json": textFile({ model_type: "tiny" }),
   "a.safetensors": file(["a", "b", "c"]),
-  "b.safetensors": file(["d", "e", "f"]),
+  "b.safetensors": file(["d", "e", "f"], {}), // ends with a weight
   "model.safetensors.index.json": textFile({
     weight_map: Object.fromEntries(
       ["a", "b", "c", "d", "e", "f"].map((name) => [
@@ -114,10 +115,36 @@ describe("an import from a hub", () => {
           expect(last.shards).toEqual(expected.shards);
         }
       }
-      expect(refused).toBeGreaterThan(20);
-      expect(right).toBeGreaterThan(20);
+      expect(refused).toBeGreaterThan(10);
+      expect(right).toBeGreaterThan(10);
     },
   );
+
+  // What is left of one file ends behind where the next one was stopped.
+  test("goes on at the beginning of another file", async () => {
+    const weight = (name: string) =>
+      ({ dtype: "BF16", shape: SHAPE, values: weights(256 * 192, name.charCodeAt(0)) }) as const;
+    const small = {
+      dtype: "I64",
+      shape: [400],
+      values: Array.from({ length: 400 }, () => 7),
+    } as const;
+    const files: HubFiles = {
+      "a.safetensors": safetensorsFile({ a: weight("a"), tail: GAP }),
+      "b.safetensors": safetensorsFile({ small, b: weight("b") }),
+      "model.safetensors.index.json": textFile({
+        weight_map: { a: "a.safetensors", b: "b.safetensors" },
+      }),
+    };
+    const declarations = DECLARATIONS.slice(0, 2);
+    const whole = await load(fakeHub(files), memoryKeyValue(), Infinity, declarations);
+    for (let k = 1; k < whole.shards.length; k++) {
+      const rows = memoryKeyValue();
+      await expect(load(fakeHub(files), rows, k, declarations)).rejects.toThrow("closed");
+      const resumed = await load(fakeHub(files), rows, Infinity, declarations);
+      expect(resumed.shards).toEqual(whole.shards);
+    }
+  });
 
   test("goes on where it was stopped: the later, the less is fetched", async () => {
     const fetched: number[] = [];
@@ -169,7 +196,10 @@ describe("an import from a hub", () => {
   });
 });
 
-function file(names: readonly string[]): Uint8Array<ArrayBuffer> {
+function file(
+  names: readonly string[],
+  tail: Parameters<typeof safetensorsFile>[0] = { tail: GAP },
+): Uint8Array<ArrayBuffer> {
   const tensors = names.flatMap((name, index) => [
     [`${name}.gap`, GAP] as const,
     [
@@ -181,7 +211,7 @@ function file(names: readonly string[]): Uint8Array<ArrayBuffer> {
       },
     ] as const,
   ]);
-  return safetensorsFile(Object.fromEntries([...tensors, ["tail", GAP]]));
+  return safetensorsFile({ ...Object.fromEntries(tensors), ...tail });
 }
 
 function flip(path: string, at: number): (stretch: SentStretch) => void {
@@ -193,7 +223,12 @@ function flip(path: string, at: number): (stretch: SentStretch) => void {
 }
 
 /** Imports; `stopAfter` writes the tab is closed. */
-async function load(fetch: FetchLike, rows: KeyValue, stopAfter = Infinity): Promise<Manifest> {
+async function load(
+  fetch: FetchLike,
+  rows: KeyValue,
+  stopAfter = Infinity,
+  declarations: readonly WeightDeclaration[] = DECLARATIONS,
+): Promise<Manifest> {
   const stop = new AbortController();
   let writes = 0;
   const counted: KeyValue = {
@@ -208,7 +243,7 @@ async function load(fetch: FetchLike, rows: KeyValue, stopAfter = Infinity): Pro
   return importCheckpoint({
     key: "k",
     checkpoint: await openCheckpoint(source),
-    declarations: DECLARATIONS,
+    declarations,
     quantization: "q8",
     family: "tiny",
     files: {},
