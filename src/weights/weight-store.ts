@@ -2,6 +2,7 @@
 // imports that are under way. Every shard is checked against its hash each time it is read. Whatever reads
 // before it writes does both in one transaction, so that several tabs may do anything at the same time.
 // Knows rows and hashes; knows neither IndexedDB (store.ts) nor how bytes were made.
+import { withDeadline } from "../base/deadline.ts";
 import { fail } from "../base/errors.ts";
 import { sha256 } from "./hash.ts";
 import type { KeyValue, RowChange, RowReader } from "./key-value.ts";
@@ -339,14 +340,9 @@ function removedMeanwhile(hashes: readonly string[]): Error {
 }
 
 function contentOf(blob: Blob): Promise<ArrayBuffer> {
-  return new Promise((resolve, reject) => {
-    const late = new DOMException(`Not read within ${READ_TIMEOUT_MS / 1000} s.`, "TimeoutError");
-    const timer = setTimeout(() => reject(late), READ_TIMEOUT_MS);
-    blob
-      .arrayBuffer()
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
-  });
+  const seconds = READ_TIMEOUT_MS / 1000;
+  const late = (): Error => new DOMException(`Not read within ${seconds} s.`, "TimeoutError");
+  return withDeadline(blob.arrayBuffer(), READ_TIMEOUT_MS, late);
 }
 
 function rethrowUnavailable(cause: unknown): never {
